@@ -1,0 +1,47 @@
+"""CloudEvents 1.0 headers in binary mode: attributes travel beside the value, which stays plain JSON.
+
+Source: CloudEvents Kafka protocol binding 1.0.2, section 3.2. A consumer that ignores headers loses nothing.
+`ce_time` is event time; `ce_recordedtime` (extension) is left to the record's own timestamp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+Headers = Sequence[tuple[str, bytes]]
+
+_SPEC = ("ce_specversion", b"1.0")
+_JSON = ("content-type", b"application/json")
+TRACEPARENT = "traceparent"
+
+
+class HeaderTemplate:
+    """Builds the headers of one kind of output; what never changes is encoded once."""
+
+    __slots__ = ("_source", "_type")
+
+    def __init__(self, record_type: str, source: str) -> None:
+        """`record_type`: reverse-free dotted name such as `clickwake.conversion.v1`; `source`: a URI reference."""
+        self._type = ("ce_type", record_type.encode())
+        self._source = ("ce_source", source.encode())
+
+    def build(self, record_id: str, time_ms: int, traceparent: bytes | None = None) -> list[tuple[str, bytes]]:
+        """Headers of one record; `traceparent` of the cause is passed through."""
+        headers = [
+            _SPEC,
+            ("ce_id", record_id.encode()),
+            self._source,
+            self._type,
+            ("ce_time", rfc3339(time_ms)),
+            _JSON,
+        ]
+        if traceparent is not None:
+            headers.append((TRACEPARENT, traceparent))
+        return headers
+
+
+def rfc3339(time_ms: int) -> bytes:
+    """`2026-01-05T00:00:00.123Z`."""
+    seconds, ms = divmod(time_ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z".encode()

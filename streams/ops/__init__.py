@@ -1,0 +1,1 @@
+"""Operations: settings, clock, logging, metrics, health and the doctor's checks."""
