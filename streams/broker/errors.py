@@ -7,7 +7,7 @@ class BrokerError(Exception):
     """The local broker can't do what was asked."""
 
 
-class DependencyUnreachable(BrokerError):
+class DependencyUnreachableError(BrokerError):
     """Something outside this machine is needed and can't be reached (the jars, on the first start)."""
 
 
@@ -15,9 +15,9 @@ class JarError(BrokerError):
     """A jar in the cache is damaged, missing or not one of ours; Java was not started."""
 
 
-class PortTaken(BrokerError):
+class PortTakenError(BrokerError):
     """Another program listens on the port."""
 
 
-class BrokerDied(BrokerError):
+class BrokerDiedError(BrokerError):
     """The broker's process ended without `stop`; the message shows the end of its log."""

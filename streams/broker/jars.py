@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from streams.broker.errors import BrokerError, DependencyUnreachable, JarError
+from streams.broker.errors import BrokerError, DependencyUnreachableError, JarError
 
 LIST_FILE = Path(__file__).with_name("jars.sha256")
 FETCH_THREADS = 8
@@ -94,7 +94,7 @@ def ensure(
     `repositories` maps names to base URLs of Maven repositories; unset: Maven Central.
 
     Raises:
-        DependencyUnreachable: a jar isn't in the cache and can't be fetched.
+        DependencyUnreachableError: a jar isn't in the cache and can't be fetched.
         JarError: see `verify`.
     """
     folder = jar_list.folder(cache_dir)
@@ -142,19 +142,21 @@ def fetch(jars: list[Jar], folder: Path, repositories: Mapping[str, str] | None 
     """Fetch jars into `folder`; each appears there whole and checked, or not at all.
 
     Raises:
-        DependencyUnreachable: no network, or the repository doesn't have the jar.
+        DependencyUnreachableError: no network, or the repository doesn't have the jar.
         JarError: the repository delivers other bytes than the list says.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as arriving:
-        with ThreadPoolExecutor(FETCH_THREADS) as pool:
-            futures = [pool.submit(_fetch_one, jar, folder, Path(arriving), repositories) for jar in jars]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)  # the first failure says it all
-                raise
+    with (
+        tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as arriving,
+        ThreadPoolExecutor(FETCH_THREADS) as pool,
+    ):
+        futures = [pool.submit(_fetch_one, jar, folder, Path(arriving), repositories) for jar in jars]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # the first failure says it all
+            raise
 
 
 def _fetch_one(jar: Jar, folder: Path, arriving: Path, repositories: Mapping[str, str] | None) -> None:
@@ -183,7 +185,7 @@ def _download(jar: Jar, into: Path, repositories: Mapping[str, str] | None) -> P
         except (requests.RequestException, RuntimeError) as error:  # RuntimeError: no repository has it
             Path(artifact.cached_path).unlink(missing_ok=True)  # a torn download would pass for a cached jar
             if attempt == FETCH_ATTEMPTS:
-                raise DependencyUnreachable(
+                raise DependencyUnreachableError(
                     f"{jar.path.name} isn't in the cache {into.parent} and can't be fetched: {_short(error)}. "
                     "The first start needs the network; without one, copy the cache folder from a machine that has "
                     "started this version of the broker."

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 Headers = Sequence[tuple[str, bytes]]
 
 _SPEC = ("ce_specversion", b"1.0")
 _JSON = ("content-type", b"application/json")
 TRACEPARENT = "traceparent"
+ATTEMPT = "clickwake_attempt"
+"""Set by a replay of dead letters: how often the record was tried before."""
 
 
 class HeaderTemplate:
@@ -43,5 +46,10 @@ class HeaderTemplate:
 
 def rfc3339(time_ms: int) -> bytes:
     """`2026-01-05T00:00:00.123Z`."""
-    seconds, ms = divmod(time_ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z".encode()
+    minutes, ms = divmod(time_ms, 60_000)
+    return b"%s%06.3fZ" % (_to_the_minute(minutes), ms / 1000)
+
+
+@lru_cache(maxsize=4096)
+def _to_the_minute(minutes: int) -> bytes:
+    return f"{datetime.fromtimestamp(minutes * 60, UTC):%Y-%m-%dT%H:%M:}".encode()

@@ -130,3 +130,16 @@ def describe(settings: Settings) -> dict[str, str]:
             value = getattr(section, name)
             rows[f"{section_name}.{name}"] = "**********" if isinstance(value, SecretStr) else str(value)
     return rows
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The variables that make another process read these very settings, secrets included."""
+    variables: dict[str, str] = {}
+    for section_name in type(settings).model_fields:
+        section = getattr(settings, section_name)
+        for name in type(section).model_fields:
+            value = getattr(section, name)
+            if value is not None:
+                text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+                variables[f"{ENV_PREFIX}{section_name}__{name}".upper()] = text
+    return variables

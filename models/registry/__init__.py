@@ -1,0 +1,1 @@
+"""Model files: safe bytes for tensors, and a folder of immutable versions. Knows nothing of what the tensors mean."""

@@ -1,0 +1,1 @@
+"""User features: one definition, in event time, for live and replay."""

@@ -1,0 +1,1 @@
+"""Replay of historical logs through the core: sources, virtual clock, backtest, report."""
