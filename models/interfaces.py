@@ -35,7 +35,12 @@ class RecommendRequest(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """One place of a list. `because`: the item or category behind it, or empty. `propensity`: in (0, 1]."""
+    """One place of a list.
+
+    `score` never rises along the list and means nothing across lists; 0 for new items. `source` gave the largest part
+    of it. `because`: the session's item or the category behind it, "" for popular and new ones. `propensity`:
+    probability that this policy puts this item at this place, in (0, 1]; 1 where nothing is drawn.
+    """
 
     item_id: str
     score: float

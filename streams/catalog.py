@@ -26,7 +26,9 @@ class Catalog:
         return len(self._items)
 
     def apply(self, key: bytes | None, value: bytes | None, next_offset: int) -> None:
-        """Apply one record; a tombstone removes the item, a record that can't be read is counted and leaves it as it was."""
+        """Apply one record; a tombstone removes the item, a record that can't be read is counted and leaves it as it
+        was.
+        """
         self.offset = next_offset
         self._newest = None
         if value is None:

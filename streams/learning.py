@@ -1,7 +1,7 @@
 """The fold over training examples: (models, batch of examples) -> models. The whole learn role without Kafka.
 
-Each family of models learns from its kind of example and remembers, per partition, up to where: offsets and sequence marks are part of
-its snapshot, so after a crash no example counts twice and none is skipped.
+Each family of models learns from its kind of example and remembers, per partition, up to where: offsets and sequence
+marks are part of its snapshot, so after a crash no example counts twice and none is skipped.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class RetrievalFamily:
 FAMILIES: tuple[type[ConversionFamily] | type[RetrievalFamily], ...] = (ConversionFamily, RetrievalFamily)
 
 
-class Gap(Exception):  # noqa: N818 - named for what is found
+class Gap(Exception):
     """Examples between the snapshot and the log are gone; learning on would skip them."""
 
 

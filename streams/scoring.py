@@ -203,23 +203,23 @@ class _Batch:
         return self._changed.get(key) or self._partition._user(key)
 
     def _move_time(self, to_ms: int, record: Record, counted: bool) -> None:
-        """Raise the watermark and let the touches expire that are due at it."""
+        """Raise the watermark and let the touches mature that are due at it."""
         partition = self._partition
         if to_ms <= partition.watermark_ms:
             return
         partition.watermark_ms = to_ms
         for key in partition._timers.due(to_ms):
             user = self._user(key)
-            expired = touches.expire(user.pending, to_ms)
+            matured = touches.mature(user.pending, to_ms)
             partition._set_timer(key, user)
-            if not expired:
+            if not matured:
                 continue
-            self._ledger.expired += len(expired) * counted
+            self._ledger.matured += len(matured) * counted
             self._changed[key] = user
             if key != record.key:  # the guard of the record's own user is set when the record itself is applied
                 user.applied = max(user.applied, record.offset)
-            for touch in expired:
-                self._send_outcome(key, touch, record.offset, label=0, delay_ms=None)
+            for touch in matured:
+                self._send_outcome(key, touch, record.offset)
 
     def _fold(self, key: bytes, user: UserState, event: UserEvent, record: Record, counted: bool) -> None:
         profile, ledger = user.profile, self._ledger
@@ -231,8 +231,8 @@ class _Batch:
         if isinstance(event, Consent) and not event.granted:
             ledger.cut += len(user.pending) * counted
             user.pending.clear()
-        if isinstance(event, Purchase):
-            self._credit(key, user, event, record, teaches=step.personal, counted=counted)
+        if isinstance(event, Purchase) and step.personal:
+            self._credit(user, event, counted)
         if not isinstance(event, View | AddToCart):
             return
 
@@ -264,18 +264,12 @@ class _Batch:
         if step.moved_to_item and teaches:
             self._send_next_item(key, event, step.previous, record.offset)
 
-    def _credit(
-        self, key: bytes, user: UserState, event: Purchase, record: Record, *, teaches: bool, counted: bool
-    ) -> None:
-        touch = touches.credit(user.pending, event.item_id, event.ts_ms)
-        if touch is None:
-            self._ledger.unattributed += counted
-        elif teaches:
-            self._ledger.credited += counted
-            delay_ms = max(self._partition.watermark_ms - touch.touched_ms, 0)
-            self._send_outcome(key, touch, record.offset, label=1, delay_ms=delay_ms)
-        else:
-            self._ledger.cut += counted
+    def _credit(self, user: UserState, event: Purchase, counted: bool) -> None:
+        credit = touches.credit(user.pending, event.item_id, event.ts_ms, self._partition.watermark_ms)
+        ledger = self._ledger
+        ledger.credited += counted and credit is touches.Credit.CREDITED
+        ledger.repeated += counted and credit is touches.Credit.REPEATED
+        ledger.unattributed += counted and credit is touches.Credit.UNATTRIBUTED
 
     def _erase(self, user: UserState, counted: bool) -> None:
         """Forget all but the guard, which keeps a replay from bringing the user back."""
@@ -315,7 +309,7 @@ class _Batch:
             Output(Name.REJECTED, record.key, value_out, _HEADERS["rejected"].build(record_id, record.arrival_ms))
         )
 
-    def _send_outcome(self, key: bytes, touch: touches.Touch, offset: int, *, label: int, delay_ms: int | None) -> None:
+    def _send_outcome(self, key: bytes, touch: touches.Touch, offset: int) -> None:
         origin = Source(self._source.topic, touch.epoch, self._source.partition)
         example = Outcome(
             id=origin.output_id(touch.offset, "outcome"),
@@ -326,8 +320,8 @@ class _Batch:
             item_id=touch.item_id,
             touched_ms=touch.touched_ms,
             horizon_ms=touches.HORIZON_MS,
-            label=1 if label else 0,
-            delay_ms=delay_ms,
+            label=1 if touch.delay_ms >= 0 else 0,
+            delay_ms=touch.delay_ms if touch.delay_ms >= 0 else None,
             feature_schema=view.SCHEMA,
             features=touch.features,
         )

@@ -45,8 +45,9 @@ def is_ledger(key: bytes) -> bool:
 class Ledger(msgspec.Struct, array_like=True):
     """What became of every record of a partition up to `applied`: the first four sum up to all records read.
 
-    `late`: applied, but too old for its session; `too_old`: for every window as well; `cut`: touches given up for newer
-    ones; `unattributed`: purchases without a touch.
+    `late`: applied, but too old for its session; `too_old`: for every window as well; `touches` opened
+    end as `matured` or `cut` (given up for newer ones, or for consent) or wait. `credited`, `repeated`, `unattributed`:
+    what became of purchases.
     """
 
     version: int = VERSION
@@ -59,9 +60,10 @@ class Ledger(msgspec.Struct, array_like=True):
     late: int = 0
     too_old: int = 0
     touches: int = 0
-    credited: int = 0
-    expired: int = 0
+    matured: int = 0
     cut: int = 0
+    credited: int = 0
+    repeated: int = 0
     unattributed: int = 0
 
 

@@ -73,7 +73,7 @@ def topic_prefix(broker: str) -> Iterator[str]:
 
     prefix = f"t{uuid.uuid4().hex[:12]}."
     yield prefix
-    admin = AdminClient({"bootstrap.servers": broker})
+    admin = AdminClient({"bootstrap.servers": broker, "log_level": 0})
     mine = [name for name in admin.list_topics(timeout=10).topics if name.startswith(prefix)]
     if mine:
         for future in admin.delete_topics(mine).values():

@@ -24,7 +24,7 @@ from models.conversion.model import ConversionModel, Hyperparameters
 RIVER_VERSION = "0.26.1"
 
 
-class UnsupportedRiver(RuntimeError):  # noqa: N818 - named for what happened
+class UnsupportedRiver(RuntimeError):
     """The installed River is not the one whose internals this codec knows."""
 
 

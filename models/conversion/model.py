@@ -18,7 +18,7 @@ MAX_WEIGHT = 1_000.0
 """No example counts for more than this many: a single absurd weight would otherwise own the model."""
 
 
-class BadExample(ValueError):  # noqa: N818 - named for what happened
+class BadExample(ValueError):
     """An example that must not be learned. The model is as it was."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class BrokenSnapshot(ValueError):  # noqa: N818 - named for what happened
+class BrokenSnapshot(ValueError):
     """A stored model is not what it must be: damaged, incomplete, of another schema, or not finite. The message says
     which.
 
@@ -11,5 +11,5 @@ class BrokenSnapshot(ValueError):  # noqa: N818 - named for what happened
     """
 
 
-class VersionTaken(ValueError):  # noqa: N818 - named for what happened
+class VersionTaken(ValueError):
     """Other content already has this version: versions never change."""

@@ -4,46 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-Source = Literal["walk", "interest", "popularity", "exploration"]
-Reason = Literal["also_viewed", "your_interest", "popular", "new"]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Whom to recommend to.
-
-    `session`: items of the current session, oldest first. `exclude`: items never to be recommended, so usually those
-    already seen. `interests`: categories with positive weights, strongest first. `sellable`: whether an item may be
-    recommended now. `new_items`: newest first, known to the graph or not. `seed`: draws the explored item; the same
-    seed gives the same draw. `k`: places. `personal` False (consent refused): `interests` is not used.
-    """
-
-    session: Sequence[str]
-    exclude: Collection[str]
-    interests: Sequence[tuple[str, float]]
-    sellable: Callable[[str], bool]
-    new_items: Sequence[str]
-    seed: int
-    k: int = 20
-    personal: bool = True
-
-
-class Candidate(NamedTuple):
-    """One place of a list.
-
-    `score` never rises along the list and means nothing across lists; 0 for new items. `source` gave the largest part
-    of it. `because`: the session's item or the category behind it, "" for popular and new ones. `propensity`:
-    probability that this policy puts this item at this place, in (0, 1]; 1 where nothing is drawn.
-    """
-
-    item_id: str
-    score: float
-    source: Source
-    reason: Reason
-    because: str
-    propensity: float
+from models.interfaces import Source
 
 
 @dataclass(frozen=True)

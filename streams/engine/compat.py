@@ -1,4 +1,6 @@
-"""The overrides in this folder know the insides of one version of Faust; another one is refused before it can do harm."""
+"""The overrides in this folder know the insides of one version of Faust; another one is refused before it can do
+harm.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ def check_versions() -> None:
     faust, aiokafka = version("faust-streaming"), version("aiokafka")
     if faust != FAUST:
         raise IncompatibleVersionError(
-            f"faust-streaming {faust} is installed; the engine overrides parts of {FAUST} and was tested with it alone. "
+            f"faust-streaming {faust} is installed; the engine overrides parts of {FAUST}, its only tested version. "
             f"Install faust-streaming=={FAUST}."
         )
     if not aiokafka.startswith(AIOKAFKA):

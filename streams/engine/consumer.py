@@ -6,8 +6,9 @@ Replaces in faust/transport/consumer.py (0.15.3):
 - `ack` (829), `_filter_tps_with_pending_acks` (1077), `_new_offset` (1097): a partition's offset is what `finish` was
   last told; a list of single acknowledgements with holes can't occur.
 - `on_partitions_revoked` (642): finish and commit what is in flight before the bookkeeping is dropped.
-and in drivers/aiokafka.py `AIOKafkaConsumerThread._commit` (794): offsets go out with metadata, a failure is never logged
-away, and `verify_event_path` (827): its advice is for streams of single events.
+
+and in drivers/aiokafka.py `AIOKafkaConsumerThread._commit` (794): offsets go out with metadata, a failure is never
+logged away, and `verify_event_path` (827): its advice is for streams of single events.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Sends records in whole batches and comes back when the broker has acknowledged all of them, or fails loudly.
 
-acks=all and idempotent: the producer's own retries neither repeat nor reorder within a partition. A delivery that isn't
-acknowledged in time may have happened; the caller must stop, and the replay after the restart sends it again with equal ids.
+acks=all and idempotent: the producer's own retries neither repeat nor reorder within a partition. A delivery that
+isn't acknowledged in time may have happened; the caller must stop, and the replay after the restart sends it again
+with equal ids.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Delivery:
                 await asyncio.gather(*pending)
         except TimeoutError:
             raise DeliveryError(
-                f"no acknowledgement from Kafka within {self._timeout_s:g} s for {_summary(by_topic)}, partition {partition}"
+                f"not acknowledged within {self._timeout_s:g} s: {_summary(by_topic)}, partition {partition}"
             ) from None
         except KafkaError as error:
             raise DeliveryError(f"Kafka refused {_summary(by_topic)}, partition {partition}: {error!r}") from error

@@ -13,7 +13,8 @@ _LOOK_EVERY_S = 0.25
 
 
 async def wait_until_idle(bootstrap: str, groups: Mapping[str, str], partitions: int, for_s: float) -> None:
-    """Return when each group (by name, with its topic) has been at the end of its topic for `for_s` seconds at a stretch.
+    """Return when each group (by name, with its topic) has been at the end of its topic for `for_s` seconds at a
+    stretch.
 
     A topic without any record counts as processed.
     """

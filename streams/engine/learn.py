@@ -1,7 +1,8 @@
 """The learn role: learns from the examples of all partitions, publishes versioned snapshots, commits what they contain.
 
-The offset is committed only when the snapshot that includes it has been announced, and the marks inside the snapshot say what to skip:
-between a crash and the newest snapshot everything is learned again from that snapshot's state, so nothing counts twice.
+The offset is committed only when the snapshot that includes it has been announced, and the marks inside the snapshot
+say what to skip: between a crash and the newest snapshot everything is learned again from that snapshot's state, so
+nothing counts twice.
 """
 
 from __future__ import annotations
@@ -97,8 +98,8 @@ class LearnRole:
         if assigned and len(assigned) < self._settings.kafka.partitions:
             self._failed(
                 NotAloneError(
-                    f"only partitions {sorted(assigned)} of {self._examples} are assigned to this learn worker: another "
-                    "one is running, or kafka.partitions is too large. Run one learn worker."
+                    f"only partitions {sorted(assigned)} of {self._examples} are assigned to this learn worker: "
+                    "another one is running, or kafka.partitions is too large. Run one learn worker."
                 )
             )
         self._health.set(Condition.ASSIGNED, bool(assigned), "no partition is assigned to this worker")
@@ -140,9 +141,10 @@ class LearnRole:
 
     async def _publish(self, name: str, fold: LearnFold, marks: dict[int, int]) -> None:
         """Files to the store, then the manifest to the topic; then the marks may be committed."""
+        # All of one moment: learning goes on while the files are written.
         family, learned, trained_ms = fold.family, fold.learned(), fold.trained_ms
-        files, metrics = family.files(), family.metrics()
-        version = version_for(family.examples, files)
+        files, metrics, examples = family.files(), family.metrics(), family.examples
+        version = version_for(examples, files)
         stored = await asyncio.to_thread(self._store.write, name, version, files)
         manifest = Manifest(
             name=name,
@@ -151,7 +153,7 @@ class LearnRole:
             learned=learned,
             feature_schema=family.feature_schema,
             trained_ms=trained_ms,
-            examples=family.examples,
+            examples=examples,
             files=tuple(ModelFile(name=file.name, sha256=file.sha256, size=file.size) for file in stored),
             metrics=metrics,
             software=_SOFTWARE,
@@ -163,7 +165,7 @@ class LearnRole:
             self._metrics.model_log_loss.labels(name).set(metrics["log_loss"])
         if "calibration_ratio" in metrics:
             self._metrics.model_calibration.labels(name).set(metrics["calibration_ratio"])
-        _log.info("snapshot published", model=name, version=version, examples=family.examples)
+        _log.info("snapshot published", model=name, version=version, examples=examples)
         kept = self._store.versions(name)[-self._settings.model.keep_versions :]
         await asyncio.to_thread(self._store.prune, name, {*kept, version})
 

@@ -6,8 +6,8 @@
 4. write the local store
 5. release the source offset, with its watermark, for the next commit
 
-A crash between any two steps repeats the batch from step 1: states of 3 make its applied events no-ops, and outputs sent
-again have the ids and sequence numbers they had. Whatever can't be delivered stops the worker.
+A crash between any two steps repeats the batch from step 1: states of 3 make its applied events no-ops, and outputs
+sent again have the ids and sequence numbers they had. Whatever can't be delivered stops the worker.
 """
 
 from __future__ import annotations

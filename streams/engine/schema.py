@@ -1,5 +1,6 @@
-"""Stream items stay what the consumer made them: batches of raw records. Decoding belongs to the fold, where a bad record is a
-value and not an exception. Replaces `Schema.compile` (faust/serializers/schemas.py:164), an extension point.
+"""Stream items stay what the consumer made them: batches of raw records. Decoding belongs to the fold, where a bad
+record is a value and not an exception. Replaces `Schema.compile` (faust/serializers/schemas.py:164), an extension
+point.
 """
 
 from __future__ import annotations

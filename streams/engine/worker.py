@@ -39,8 +39,8 @@ _log = structlog.get_logger(__name__)
 def run(settings: Settings, role: Role, *, exit_when_idle_s: float | None = None) -> int:
     """Run until SIGTERM or SIGINT, or until idle for `exit_when_idle_s`; returns the exit code.
 
-    `settings.kafka.bootstrap` must be set. With an idle limit no tick records are written: a batch run must not move time
-    beyond its log's end.
+    `settings.kafka.bootstrap` must be set. With an idle limit no tick records are written: a batch run must not move
+    time beyond its log's end.
     """
     if exit_when_idle_s is not None:
         without_ticks = settings.engine.model_copy(update={"tick_idle_s": 0.0})

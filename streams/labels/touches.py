@@ -1,11 +1,14 @@
 """Pending touches of one user and the rule of attribution, in event time.
 
 A touch is the first view or cart of an item by a user in a session. A purchase within the horizon credits the user's
-latest touch of the item, and only that one. A touch that nobody credited is negative once the watermark
-has passed its horizon.
+latest touch of the item, and only that one. A touch waits until the watermark has passed its horizon; then its label is
+final, whichever it is. Positives wait as well: learned at once, they would come a week before the negatives of their
+time, and every prediction of the first week would be too high.
 """
 
 from __future__ import annotations
+
+from enum import Enum
 
 import msgspec
 
@@ -17,11 +20,11 @@ VIEW, ADD_TO_CART = 0, 1
 TOUCH_TYPES = ("view", "add_to_cart")
 
 
-class Touch(msgspec.Struct, array_like=True, gc=False, frozen=True):
+class Touch(msgspec.Struct, array_like=True, gc=False):
     """A touch that waits for its label.
 
     `epoch` and `offset`: of its event, hence its id. `features`: the vector of its own time, packed, which is what the
-    label is learned with.
+    label is learned with. `delay_ms`: from the touch to its purchase, negative while there is none.
     """
 
     epoch: int
@@ -30,11 +33,20 @@ class Touch(msgspec.Struct, array_like=True, gc=False, frozen=True):
     kind: int
     touched_ms: int
     features: bytes
+    delay_ms: int = -1
 
     @property
     def due_ms(self) -> int:
-        """The watermark at which it is known that no purchase came."""
+        """The watermark at which the label is final."""
         return self.touched_ms + HORIZON_MS
+
+
+class Credit(Enum):
+    """What a purchase did."""
+
+    CREDITED = "credited"
+    REPEATED = "repeated"
+    UNATTRIBUTED = "unattributed"
 
 
 def add(pending: list[Touch], touch: Touch) -> int:
@@ -46,17 +58,23 @@ def add(pending: list[Touch], touch: Touch) -> int:
     return 1
 
 
-def credit(pending: list[Touch], item_id: str, purchased_ms: int) -> Touch | None:
-    """Take out the latest touch of the item that a purchase at `purchased_ms` follows within the horizon."""
+def credit(pending: list[Touch], item_id: str, purchased_ms: int, known_ms: int) -> Credit:
+    """Credit a purchase to the latest touch of its item that it follows within the horizon.
+
+    A further purchase on the same touch is a repeat and credits nothing, no older touch either. `known_ms`: watermark
+    at the purchase's arrival, from which the delay is measured.
+    """
     candidates = [t for t in pending if t.item_id == item_id and t.touched_ms <= purchased_ms < t.due_ms]
     if not candidates:
-        return None
-    latest = max(candidates, key=lambda touch: (touch.touched_ms, touch.offset))
-    pending.remove(latest)
-    return latest
+        return Credit.UNATTRIBUTED
+    latest = max(candidates, key=lambda touch: (touch.touched_ms, touch.epoch, touch.offset))
+    if latest.delay_ms >= 0:
+        return Credit.REPEATED
+    latest.delay_ms = max(known_ms - latest.touched_ms, 0)
+    return Credit.CREDITED
 
 
-def expire(pending: list[Touch], watermark_ms: int) -> list[Touch]:
+def mature(pending: list[Touch], watermark_ms: int) -> list[Touch]:
     """Take out the touches that are due at `watermark_ms`, earliest first."""
     due = sorted((t for t in pending if t.due_ms <= watermark_ms), key=lambda touch: (touch.due_ms, touch.offset))
     if due:

@@ -105,9 +105,10 @@ _SHARED: tuple[Processor, ...] = (
 
 
 def _formatter(role: str, *, as_console: bool, colors: bool) -> structlog.stdlib.ProcessorFormatter:
-    def add_role(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        event["role"] = role
-        return event
+    def in_order(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """What every line has comes first, for the eye that reads raw JSON."""
+        first = {name: event.pop(name) for name in ("timestamp", "level", "event", "logger") if name in event}
+        return {**first, "role": role, **{name: value for name, value in event.items() if name != "role"}}
 
     last: list[Processor]
     if as_console:
@@ -119,7 +120,7 @@ def _formatter(role: str, *, as_console: bool, colors: bool) -> structlog.stdlib
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*_SHARED, structlog.stdlib.ExtraAdder()],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, add_role, hide_private, *last],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, in_order, hide_private, *last],
     )
 
 

@@ -24,7 +24,7 @@ from streams.ops.settings import KafkaSettings
 from streams.replay import kafka_source, watch
 from streams.replay.kafka_source import KafkaSource
 from streams.replay.produce import Pace, ProduceError, Sender, Totals
-from streams.replay.sources import Row, SourceError, SourceEvent, SourceFault
+from streams.replay.sources import Row, SourceError, SourceEvent, SourceFault, open_source
 
 pytestmark = pytest.mark.broker
 
@@ -163,6 +163,24 @@ def test_a_rate_is_kept_by_the_clock_that_is_given(kafka_topics: KafkaSettings) 
     assert now_s[0] == pytest.approx(5.0)
 
 
+@pytest.mark.data
+def test_real_clickstreams_arrive_whole_and_in_each_users_order(
+    kafka_topics: KafkaSettings, physical_name: Callable[[Name], str], shared_data: Path
+) -> None:
+    log = open_source(f"rees46:{shared_data / 'rees46' / '2019-10-01_first_hours.csv.gz'}")
+    sent = [row for row in log if isinstance(row, SourceEvent)]
+    totals = _sender(kafka_topics).run(log)
+    assert (totals.sent, totals.acknowledged, totals.failed) == (len(sent), len(sent), 0)
+    assert totals.refused == totals.read - len(sent) == 1, "its last row is cut short"
+    users: dict[bytes | None, list[bytes | None]] = defaultdict(list)
+    for output in _read(kafka_topics, physical_name(Name.EVENTS)):
+        users[output.key].append(output.value)
+    expected: dict[bytes | None, list[bytes | None]] = defaultdict(list)
+    for row in sent:
+        expected[row.key].append(row.value)
+    assert users == expected
+
+
 def test_a_limit_ends_early(kafka_topics: KafkaSettings) -> None:
     assert _sender(kafka_topics).run(_Rows([_event(n, "u") for n in range(50)]), limit=7).acknowledged == 7
 
@@ -215,6 +233,34 @@ def test_reading_ends_where_the_topic_ended_when_it_began(
             _sender(kafka_topics).run(_Rows([_event(n, f"u{n}") for n in range(20, 30)]))
         count += 1
     assert count == 20
+
+
+def test_an_end_without_a_record_of_its_own_is_found_and_nothing_beyond_it_is_read(
+    kafka_topics: KafkaSettings, physical_name: Callable[[Name], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A transaction's marker takes the last offset, as a gap left by compaction does.
+    topic, bootstrap = physical_name(Name.CATALOG), _bootstrap(kafka_topics)
+    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": topic})
+    producer.init_transactions(20)
+
+    def write(value: bytes) -> None:
+        producer.begin_transaction()
+        producer.produce(topic, value, b"i")
+        producer.commit_transaction(20)
+
+    write(b"first")
+    assert len(list(KafkaSource(bootstrap, topic))) == 1
+    find = KafkaSource._bounds
+
+    def find_and_then_more_comes(source: KafkaSource) -> dict[int, tuple[int, int]]:
+        found = find(source)
+        write(b"later")
+        return found
+
+    monkeypatch.setattr(KafkaSource, "_bounds", find_and_then_more_comes)
+    (row,) = KafkaSource(bootstrap, topic)
+    assert isinstance(row, SourceEvent)
+    assert row.value == b"first"
 
 
 def test_an_empty_topic_yields_nothing_and_a_missing_one_is_an_error(

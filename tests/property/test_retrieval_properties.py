@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.interfaces import RecommendRequest
 from models.retrieval.covisitation import CoVisitation, GraphSettings
-from models.retrieval.fusion import Request
 from models.retrieval.popularity import PopularitySettings
 from models.retrieval.recommender import RetrievalLearner
 
@@ -90,7 +90,7 @@ def test_the_order_of_steps_does_not_matter_while_nothing_is_pruned(history: lis
 
 
 requests = st.builds(
-    Request,
+    RecommendRequest,
     session=st.lists(items, max_size=6),
     exclude=st.frozensets(items, max_size=12),
     interests=st.lists(st.tuples(st.sampled_from("uvwxyz!"), st.floats(0, 10)), max_size=7),
@@ -104,7 +104,7 @@ requests = st.builds(
 
 @settings(max_examples=200)
 @given(st.lists(steps, max_size=60), requests)
-def test_every_list_keeps_its_promises(history: list[Step], request: Request) -> None:
+def test_every_list_keeps_its_promises(history: list[Step], request: RecommendRequest) -> None:
     index = learned(history).index()
     places = index.recommend(request)
     ids = [place.item_id for place in places]
@@ -123,7 +123,9 @@ def test_every_list_keeps_its_promises(history: list[Step], request: Request) ->
 
 
 @given(st.lists(steps, min_size=1, max_size=60), requests)
-def test_a_list_is_short_only_where_popular_and_new_items_run_out(history: list[Step], request: Request) -> None:
+def test_a_list_is_short_only_where_popular_and_new_items_run_out(
+    history: list[Step], request: RecommendRequest
+) -> None:
     index = learned(history).index()
     ids = {place.item_id for place in index.recommend(request)}
     if len(ids) < request.k:
@@ -132,7 +134,7 @@ def test_a_list_is_short_only_where_popular_and_new_items_run_out(history: list[
 
 
 @given(st.lists(steps, max_size=60), requests)
-def test_equal_scores_are_ordered_by_item_id(history: list[Step], request: Request) -> None:
+def test_equal_scores_are_ordered_by_item_id(history: list[Step], request: RecommendRequest) -> None:
     places = learned(history).index().recommend(request)
     for one, other in itertools.pairwise(places):
         if one.score == other.score and other.source != "exploration":

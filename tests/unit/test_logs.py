@@ -30,6 +30,7 @@ def test_a_line_is_one_json_object_with_its_fields() -> None:
     stream = _configured()
     structlog.get_logger("streams.engine").info("batch committed", topic="events", partition=3, offset=41)
     (line,) = _lines(stream)
+    assert list(line)[:5] == ["timestamp", "level", "event", "logger", "role"]
     assert line.pop("timestamp").endswith("Z")
     assert line == {
         "event": "batch committed",

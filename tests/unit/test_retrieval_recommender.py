@@ -5,14 +5,15 @@ from collections import Counter
 
 import pytest
 
-from models.retrieval.fusion import Request, draw
+from models.interfaces import RecommendRequest
+from models.retrieval.fusion import draw
 from models.retrieval.recommender import RetrievalIndex, RetrievalLearner
 
 T = 1_700_000_000_000
 NEW = [f"new{n:02}" for n in range(60)]
 
 
-def request(*session: str, **changes: object) -> Request:
+def request(*session: str, **changes: object) -> RecommendRequest:
     fields: dict[str, object] = {
         "session": session,
         "exclude": frozenset(session),
@@ -21,7 +22,7 @@ def request(*session: str, **changes: object) -> Request:
         "new_items": (),
         "seed": 1,
     }
-    return Request(**(fields | changes))  # type: ignore[arg-type]
+    return RecommendRequest(**(fields | changes))  # type: ignore[arg-type]
 
 
 @pytest.fixture
