@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from streams.ops.settings import BrokerSettings, KafkaSettings
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
+TOOLS_REQUIRED = "CLICKWAKE_TEST_REQUIRE_TOOLS" in os.environ
+"""Set where the tools that some tests need were installed: a missing one is a failure then."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -109,3 +112,17 @@ def shared_data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"needs the real data in {DATA.parent.name}/{DATA.name} beside the repository")
     return DATA
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[[str, str], str]:
+    """`tool(program, package)`: its path; skips where it is not installed, or fails where tools are required."""
+
+    def find(program: str, package: str) -> str:
+        path = shutil.which(program)
+        if path is None:
+            message = f"needs {program} (in Debian's package `{package}`)"
+            pytest.fail(message) if TOOLS_REQUIRED else pytest.skip(message)
+        return path
+
+    return find
