@@ -124,6 +124,9 @@ ItemEvent = View | AddToCart | RemoveFromCart | Favorite | Purchase | Refund
 UserEvent = ItemEvent | PageView | Impression | Search | Coupon | SupportMessage | Consent | EraseUser
 Event = UserEvent | Tick
 
+TOUCH_EVENTS = (View, AddToCart)
+"""Events that open or refresh a touch of an item."""
+
 EVENT_TYPES: frozenset[str] = frozenset(
     {
         "page_view",

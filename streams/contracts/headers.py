@@ -44,12 +44,14 @@ class HeaderTemplate:
         return headers
 
 
+_MS_AND_ZONE = tuple(f".{ms:03d}Z".encode() for ms in range(1000))
+
+
 def rfc3339(time_ms: int) -> bytes:
     """`2026-01-05T00:00:00.123Z`."""
-    minutes, ms = divmod(time_ms, 60_000)
-    return b"%s%06.3fZ" % (_to_the_minute(minutes), ms / 1000)
+    return _to_the_second(time_ms // 1000) + _MS_AND_ZONE[time_ms % 1000]
 
 
 @lru_cache(maxsize=4096)
-def _to_the_minute(minutes: int) -> bytes:
-    return f"{datetime.fromtimestamp(minutes * 60, UTC):%Y-%m-%dT%H:%M:}".encode()
+def _to_the_second(seconds: int) -> bytes:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}".encode()

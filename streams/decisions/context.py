@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from models.interfaces import ConversionScorer, Retriever
 from streams.contracts.events import ItemEvent
 from streams.contracts.identity import Cause, Seq, Source
@@ -26,7 +28,7 @@ class Models(NamedTuple):
     arm: str = "default"
 
 
-class Context(NamedTuple):
+class Context(Struct, frozen=True, gc=False):
     """One event and all that was known when it came.
 
     `touch_id` is empty without a touch; `vector` is set for views and carts.
@@ -34,18 +36,13 @@ class Context(NamedTuple):
 
     source: Source
     offset: int
+    cause: Cause
     event: ItemEvent
     step: Step
     profile: Profile
     vector: Vector
     touch_id: str
     models: Models
-
-    @property
-    def cause(self) -> Cause:
-        """The event, as outputs name it."""
-        source = self.source
-        return Cause(source.topic, source.epoch, source.partition, self.offset, self.event.event_id)
 
     def seq(self, index: int = 0) -> Seq:
         """Sequence number of the `index`-th output on a topic that this event triggered."""

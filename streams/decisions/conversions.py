@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.contracts.events import AddToCart, View
+from streams.contracts.events import TOUCH_EVENTS
 from streams.contracts.outputs import Conversion, Factor
 from streams.contracts.topics import Name
 from streams.decisions.context import Context
@@ -16,7 +16,7 @@ TOP_FACTORS = 3
 def decide(context: Context) -> Conversion | None:
     """The prediction, or none for events that are no touch."""
     event, models = context.event, context.models
-    if not isinstance(event, View | AddToCart):
+    if not isinstance(event, TOUCH_EVENTS):
         return None
     probability, factors = models.conversion.predict_explained(context.vector, TOP_FACTORS)
     return Conversion(

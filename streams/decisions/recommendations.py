@@ -50,7 +50,7 @@ def _items(context: Context, seed: int) -> tuple[RecommendedItem, ...]:
     request = RecommendRequest(
         session=session,
         exclude=seen,
-        interests=strongest(profile.categories, INTERESTS) if personal else (),
+        interests=strongest(profile.interests.categories, INTERESTS) if personal else (),
         sellable=context.models.sellable,
         new_items=context.models.newest_items,
         seed=seed,

@@ -120,7 +120,7 @@ class PartitionWorker:
         folded_s = perf_counter()
         await self._delivery.send(
             self._partition,
-            [Outgoing(self._topic_of(topic), key, value, headers) for topic, key, value, headers in effects.outputs],
+            [Outgoing(self._topic_of(out.topic), out.key, out.value, out.headers) for out in effects.outputs],
         )
         await self._delivery.send(
             self._partition,

@@ -11,12 +11,11 @@ and depth.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
 from streams.contracts.bounds import CHANNELS
 from streams.contracts.events import (
+    TOUCH_EVENTS,
     AddToCart,
     Consent,
     Favorite,
@@ -72,7 +71,7 @@ class Session(msgspec.Struct, array_like=True, gc=False):
 class ItemMemory(msgspec.Struct, array_like=True, gc=False):
     """What the user did with one item. `flags`: CARTED, FAVORITED, BOUGHT, REFUNDED."""
 
-    last_ms: int = 0
+    last_s: int = 0
     views: int = 0
     dwell_s: int = 0
     flags: int = 0
@@ -95,16 +94,14 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     totals: list[int] = msgspec.field(default_factory=lambda: [0] * len(windows.KINDS))
     touches: int = 0
     channels: list[int] = msgspec.field(default_factory=lambda: [0] * len(CHANNELS))
-    categories: Interests = msgspec.field(default_factory=Interests)
-    brands: Interests = msgspec.field(default_factory=Interests)
-    price_bands: Interests = msgspec.field(default_factory=Interests)
+    interests: Interests = msgspec.field(default_factory=Interests)
     items: dict[str, ItemMemory] = {}
 
 
 MAX_ENCODED_BYTES = 64 * 1024
 
 
-class Step(NamedTuple):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """What an event was to the session.
 
     `late`: too old for it; `too_old`: too old for every window. `previous`: the trail before it.
@@ -183,7 +180,7 @@ def _move_in_session(profile: Profile, event: ItemEvent, offset: int, personal: 
     """Depth, trail and dwell. Returns (first touch of the item, moved to another item, trail before)."""
     session = profile.session
     _look_away(profile, event.ts_ms, personal)
-    if not isinstance(event, View | AddToCart):
+    if not isinstance(event, TOUCH_EVENTS):
         return False, False, []
     first = event.item_id not in session.items
     if first:
@@ -195,7 +192,7 @@ def _move_in_session(profile: Profile, event: ItemEvent, offset: int, personal: 
     previous = session.trail
     moved = not previous or previous[-1] != event.item_id
     if moved:
-        session.trail = [*previous[-(MAX_TRAIL - 1) :], event.item_id]
+        session.trail = [*previous[-(MAX_TRAIL - 1) :], event.item_id]  # a new list: the step keeps the old one
     if isinstance(event, View):
         session.watching_ms = event.ts_ms
     return first, moved, previous
@@ -211,17 +208,18 @@ def _remember(profile: Profile, event: ItemEvent, first: bool) -> bool:
     profile.touches += first
     weight = _INTEREST_WEIGHT.get(type(event))
     if weight is not None:
-        if event.category is not None:
-            interests.add(profile.categories, event.category, weight, event.ts_ms)
-        if event.brand is not None:
-            interests.add(profile.brands, event.brand, weight, event.ts_ms)
-        band = price_band(event.price_minor)
-        if band is not None:
-            interests.add(profile.price_bands, str(band), weight, event.ts_ms)
+        interests.add(
+            profile.interests,
+            weight,
+            event.ts_ms,
+            category=event.category,
+            brand=event.brand,
+            band=price_band(event.price_minor),
+        )
 
     memory = profile.items.pop(event.item_id, None) or ItemMemory()
     profile.items[event.item_id] = memory  # newest last
-    memory.last_ms = max(memory.last_ms, event.ts_ms)
+    memory.last_s = max(memory.last_s, event.ts_ms // 1000)
     memory.views += isinstance(event, View)
     memory.flags |= _ITEM_FLAG.get(type(event), 0)
     if isinstance(event, RemoveFromCart):

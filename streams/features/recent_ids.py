@@ -8,13 +8,20 @@ import msgspec
 
 MAX_IDS = 64
 WITHIN_MINUTES = 24 * 60
+_DIGEST, _MINUTE = 8, 4
 
 
 class RecentIds(msgspec.Struct, array_like=True, gc=False):
-    """64-bit digests of ids, oldest first, and the minute (event time) of each."""
+    """64-bit digests of ids, oldest first, and the minute (event time, 32 bits, big-endian) of each.
 
-    digests: list[int] = []
-    minutes: list[int] = []
+    Packed, since the state of every changed user is encoded for the changelog with each batch.
+    """
+
+    digests: bytes = b""
+    minutes: bytes = b""
+
+    def __len__(self) -> int:
+        return len(self.digests) // _DIGEST
 
 
 def seen_or_add(recent: RecentIds, event_id: str, at_ms: int) -> bool:
@@ -22,15 +29,29 @@ def seen_or_add(recent: RecentIds, event_id: str, at_ms: int) -> bool:
 
     Two ids share a digest with a probability of 64 / 2**64 per event.
     """
-    digest = int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest(), "big")
+    digest = blake2b(event_id.encode(), digest_size=_DIGEST).digest()
     minute = at_ms // 60_000
-    if digest in recent.digests:
-        index = recent.digests.index(digest)
-        if abs(minute - recent.minutes[index]) <= WITHIN_MINUTES:
+    place = _find(recent.digests, digest)
+    if place is not None:
+        seen_at = recent.minutes[place * _MINUTE : (place + 1) * _MINUTE]
+        if abs(minute - int.from_bytes(seen_at, "big")) <= WITHIN_MINUTES:
             return True
-        del recent.digests[index], recent.minutes[index]
-    recent.digests.append(digest)
-    recent.minutes.append(minute)
-    if len(recent.digests) > MAX_IDS:
-        del recent.digests[0], recent.minutes[0]
+        _forget(recent, place)
+    recent.digests += digest
+    recent.minutes += minute.to_bytes(_MINUTE, "big")
+    if len(recent) > MAX_IDS:
+        _forget(recent, 0)
     return False
+
+
+def _find(digests: bytes, digest: bytes) -> int | None:
+    """Place of a digest; a match across two of them is none."""
+    at = digests.find(digest)
+    while at >= 0 and at % _DIGEST:
+        at = digests.find(digest, at + 1)
+    return None if at < 0 else at // _DIGEST
+
+
+def _forget(recent: RecentIds, place: int) -> None:
+    recent.digests = recent.digests[: place * _DIGEST] + recent.digests[(place + 1) * _DIGEST :]
+    recent.minutes = recent.minutes[: place * _MINUTE] + recent.minutes[(place + 1) * _MINUTE :]

@@ -5,7 +5,8 @@ All treatment of missing values, outliers and scale is here, once:
 - *Missing* (a first visit has no pause before it, an event no price) is None and stays None: absence informs.
 - *Counts and durations* are put into logarithmic buckets (0, 1, 2-3, 4-7, ... up to 2**14): an outlier
   lands in the last one.
-- *Shares and rates* (0 to 1) are put into 8 equal buckets; the conversion rate into octaves relative to its prior.
+- *Shares and rates* (0 to 1) are put into 8 equal buckets; the conversion rate into half octaves
+  around its prior.
 - *Ids* stay strings; the model hashes them.
 
 `FEATURES` fixes names and order; `SCHEMA` changes with them, and the learner refuses snapshots of another.
@@ -13,6 +14,7 @@ All treatment of missing values, outliers and scale is here, once:
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from hashlib import blake2b
 
 import msgspec
@@ -37,7 +39,7 @@ class UserFeatures(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `counts`: actions by span (1 h, 24 h, 7 d, 30 d) and kind (view, cart, favorite, purchase, refund). `recency_ms`:
     pause before this visit, none on the first. `frequency_ms`: mean pause between visits. `conversion_rate`:
     purchases per touch, smoothed towards the prior. `activity`: 0 new or dormant, 1 rare, 2 occasional, 3
-    regular, 4 heavy. `channel_mix`: share of each channel, as contracts.bounds.CHANNELS.
+    regular, 4 heavy. `channels`: events by channel, in the order of contracts.bounds.CHANNELS.
     """
 
     at_ms: int
@@ -52,7 +54,11 @@ class UserFeatures(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     counts: windows.Counts
     conversion_rate: float
     activity: int
-    channel_mix: tuple[float, ...]
+    channels: tuple[int, ...]
+
+    def channel_share(self, channel: int) -> float:
+        """Part of the user's events that came by a channel, 0 to 1."""
+        return self.channels[channel] / (sum(self.channels) or 1)
 
 
 def view(profile: Profile, at_ms: int) -> UserFeatures:
@@ -62,7 +68,6 @@ def view(profile: Profile, at_ms: int) -> UserFeatures:
     in_session = bool(session.number) and at_ms - session.last_ms <= windows.HOUR_MS // 2
     purchases = profile.totals[windows.PURCHASE]
     rate = (purchases + PRIOR_STRENGTH * PRIOR_CONVERSION_RATE) / (max(profile.touches, purchases) + PRIOR_STRENGTH)
-    seen_on = sum(profile.channels) or 1
     return UserFeatures(
         at_ms=at_ms,
         visits=session.number,
@@ -75,17 +80,9 @@ def view(profile: Profile, at_ms: int) -> UserFeatures:
         depth=len(session.items) if in_session else 0,
         counts=counts,
         conversion_rate=rate,
-        activity=_activity(sum(counts[3])),
-        channel_mix=tuple(count / seen_on for count in profile.channels),
+        activity=bisect_right(_ACTIVITY, sum(counts[3])),
+        channels=tuple(profile.channels),
     )
-
-
-def _activity(actions_30d: int) -> int:
-    """Class of activity by item actions in 30 days."""
-    for level, below in enumerate((1, 5, 20, 100)):
-        if actions_30d < below:
-            return level
-    return 4
 
 
 FEATURES: tuple[str, ...] = (
@@ -144,7 +141,7 @@ def touch_vector(features: UserFeatures, profile: Profile, event: View | AddToCa
 
     `profile` and `features` are of the moment after the event was folded, so counts include it.
     """
-    memory = profile.items.get(event.item_id)
+    memory, interests = profile.items.get(event.item_id), profile.interests
     hour_1, hours_24, days_7, days_30 = features.counts
     band = price_band(event.price_minor)
     hours = event.ts_ms // windows.HOUR_MS
@@ -159,57 +156,55 @@ def touch_vector(features: UserFeatures, profile: Profile, event: View | AddToCa
         channel,
         hours % 24,
         (hours // 24 + 3) % 7,  # 1970-01-01 was a Thursday; 0 is Monday
-        _octave(features.depth),
-        _octave(features.session_events),
-        _octave(features.session_ms // 60_000),
-        _octave(features.session_carts),
-        _octave(features.visits),
-        None if features.recency_ms is None else _octave(features.recency_ms // windows.HOUR_MS),
-        None if features.frequency_ms is None else _octave(features.frequency_ms // windows.HOUR_MS),
-        _octave(features.age_ms // _DAY_MS),
-        _octave(hour_1[windows.VIEW]),
-        _octave(hours_24[windows.VIEW]),
-        _octave(days_7[windows.VIEW]),
-        _octave(days_30[windows.VIEW]),
-        _octave(hours_24[windows.CART]),
-        _octave(days_30[windows.CART]),
-        _octave(days_30[windows.FAVORITE]),
-        _octave(days_7[windows.PURCHASE]),
-        _octave(days_30[windows.PURCHASE]),
-        _octave(days_30[windows.REFUND]),
-        0 if memory is None else _octave(memory.views),
-        0 if memory is None else _octave(memory.dwell_s),
+        _OCTAVE[features.depth],
+        _OCTAVE[features.session_events],
+        _OCTAVE[features.session_ms // 60_000],
+        _OCTAVE[features.session_carts],
+        _OCTAVE[features.visits],
+        None if features.recency_ms is None else _OCTAVE[features.recency_ms // windows.HOUR_MS],
+        None if features.frequency_ms is None else _OCTAVE[features.frequency_ms // windows.HOUR_MS],
+        _OCTAVE[features.age_ms // _DAY_MS],
+        _OCTAVE[hour_1[windows.VIEW]],
+        _OCTAVE[hours_24[windows.VIEW]],
+        _OCTAVE[days_7[windows.VIEW]],
+        _OCTAVE[days_30[windows.VIEW]],
+        _OCTAVE[hours_24[windows.CART]],
+        _OCTAVE[days_30[windows.CART]],
+        _OCTAVE[days_30[windows.FAVORITE]],
+        _OCTAVE[days_7[windows.PURCHASE]],
+        _OCTAVE[days_30[windows.PURCHASE]],
+        _OCTAVE[days_30[windows.REFUND]],
+        0 if memory is None else _OCTAVE[memory.views],
+        0 if memory is None else _OCTAVE[memory.dwell_s],
         0 if memory is None else memory.flags,
-        _eighth(share(profile.categories, event.category)),
-        _eighth(share(profile.brands, event.brand)),
-        _eighth(share(profile.price_bands, None if band is None else str(band))),
-        _octaves_from_prior(features.conversion_rate),
+        _eighth(share(interests.categories, event.category)),
+        _eighth(share(interests.brands, event.brand)),
+        _eighth(share(interests.price_bands, band)),
+        bisect_right(_HALF_OCTAVES, features.conversion_rate),
         features.activity,
-        _eighth(features.channel_mix[channel]),
+        _eighth(features.channel_share(channel)),
     )
 
 
-def _octave(count: int) -> int:
-    """0, 1, 2-3, 4-7, ...: at most 15."""
-    return min(count.bit_length(), 15)
+class _Octaves(dict[int, int]):
+    """0, 1, 2-3, 4-7, ... to 14; 15 for all beyond. A table, since a vector asks it twenty times."""
+
+    def __missing__(self, count: int) -> int:
+        return 15
+
+
+_OCTAVE = _Octaves((count, count.bit_length()) for count in range(1 << 14))
+
+_HALF_OCTAVES = tuple(PRIOR_CONVERSION_RATE * 2.0 ** (step / 2.0) for step in range(-7, 8))
+"""Upper edges of the buckets of a rate: 8 begins at the prior."""
+
+_ACTIVITY = (1, 5, 20, 100)
+"""Item actions in 30 days from which the next level of activity begins."""
 
 
 def _eighth(part: float | None) -> int | None:
     """8 equal buckets of 0 to 1."""
     return None if part is None else min(int(part * 8.0), 7)
-
-
-def _octaves_from_prior(rate: float) -> int:
-    """Half octaves around the prior, 0 to 15, 8 at the prior."""
-    ratio = rate / PRIOR_CONVERSION_RATE
-    bucket = 8
-    while ratio >= 2.0**0.5 and bucket < 15:
-        ratio /= 2.0**0.5
-        bucket += 1
-    while ratio < 2.0**-0.5 and bucket > 0:
-        ratio *= 2.0**0.5
-        bucket -= 1
-    return bucket
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -20,6 +20,7 @@ SPAN_NAMES = ("1h", "24h", "7d", "30d")
 
 # (width of a bucket, number of buckets kept)
 _TIERS = ((5 * 60_000, 12), (HOUR_MS, 24), (DAY_MS, 30))
+_FINEST_MS = _TIERS[0][0]
 MAX_ROWS = sum(kept + 1 for _, kept in _TIERS)
 
 Row = list[int]
@@ -42,13 +43,15 @@ def empty() -> Windows:
 
 def add(windows: Windows, kind: int, at_ms: int) -> bool:
     """Count one action; False when it is older than the longest window and not counted."""
-    if at_ms > windows.head_ms:
+    head_ms = windows.head_ms
+    if at_ms > head_ms:
         windows.head_ms = at_ms
-        _roll(windows)
+        if at_ms // _FINEST_MS != head_ms // _FINEST_MS:
+            _roll(windows)
     for tier, (width_ms, kept) in enumerate(_TIERS):
         bucket = at_ms // width_ms
         if bucket >= windows.head_ms // width_ms - kept:
-            _add_to(windows.tiers[tier], bucket, kind)
+            _row_of(windows.tiers[tier], bucket)[kind + 1] += 1
             return True
     return False
 
@@ -91,6 +94,8 @@ def _roll(windows: Windows) -> None:
 
 def _row_of(rows: list[Row], bucket: int) -> Row:
     """The row of a bucket, made where it belongs; most often the last."""
+    if rows and rows[-1][0] == bucket:
+        return rows[-1]
     index = len(rows)
     while index and rows[index - 1][0] > bucket:
         index -= 1
@@ -99,10 +104,6 @@ def _row_of(rows: list[Row], bucket: int) -> Row:
     row = [bucket, 0, 0, 0, 0, 0]
     rows.insert(index, row)
     return row
-
-
-def _add_to(rows: list[Row], bucket: int, kind: int) -> None:
-    _row_of(rows, bucket)[kind + 1] += 1
 
 
 def _merge(rows: list[Row], bucket: int, other: Row) -> None:

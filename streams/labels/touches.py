@@ -8,6 +8,7 @@ time, and every prediction of the first week would be too high.
 
 from __future__ import annotations
 
+from bisect import insort
 from enum import Enum
 
 import msgspec
@@ -49,9 +50,16 @@ class Credit(Enum):
     UNATTRIBUTED = "unattributed"
 
 
+def _order(touch: Touch) -> tuple[int, int, int]:
+    return touch.touched_ms, touch.epoch, touch.offset
+
+
 def add(pending: list[Touch], touch: Touch) -> int:
-    """Let a touch wait; returns how many older ones were cut for it (0 or 1)."""
-    pending.append(touch)
+    """Let a touch wait, in the order of time; returns how many were cut for it (0 or 1): the oldest."""
+    if not pending or pending[-1].touched_ms <= touch.touched_ms:
+        pending.append(touch)
+    else:  # it came late
+        insort(pending, touch, key=_order)
     if len(pending) <= MAX_PENDING:
         return 0
     del pending[0]
@@ -64,24 +72,25 @@ def credit(pending: list[Touch], item_id: str, purchased_ms: int, known_ms: int)
     A further purchase on the same touch is a repeat and credits nothing, no older touch either. `known_ms`: watermark
     at the purchase's arrival, from which the delay is measured.
     """
-    candidates = [t for t in pending if t.item_id == item_id and t.touched_ms <= purchased_ms < t.due_ms]
-    if not candidates:
-        return Credit.UNATTRIBUTED
-    latest = max(candidates, key=lambda touch: (touch.touched_ms, touch.epoch, touch.offset))
-    if latest.delay_ms >= 0:
-        return Credit.REPEATED
-    latest.delay_ms = max(known_ms - latest.touched_ms, 0)
-    return Credit.CREDITED
+    for touch in reversed(pending):
+        if touch.item_id == item_id and touch.touched_ms <= purchased_ms < touch.due_ms:
+            if touch.delay_ms >= 0:
+                return Credit.REPEATED
+            touch.delay_ms = max(known_ms - touch.touched_ms, 0)
+            return Credit.CREDITED
+    return Credit.UNATTRIBUTED
 
 
 def mature(pending: list[Touch], watermark_ms: int) -> list[Touch]:
     """Take out the touches that are due at `watermark_ms`, earliest first."""
-    due = sorted((t for t in pending if t.due_ms <= watermark_ms), key=lambda touch: (touch.due_ms, touch.offset))
-    if due:
-        pending[:] = [t for t in pending if t.due_ms > watermark_ms]
+    count = 0
+    while count < len(pending) and pending[count].due_ms <= watermark_ms:
+        count += 1
+    due = pending[:count]
+    del pending[:count]
     return due
 
 
 def next_due_ms(pending: list[Touch]) -> int | None:
     """When the first of them is due; none if nothing waits."""
-    return min((touch.due_ms for touch in pending), default=None)
+    return pending[0].due_ms if pending else None
