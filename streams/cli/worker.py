@@ -29,8 +29,9 @@ def worker(
     Exit code 3: an output or a dead letter couldn't be delivered, so it stopped rather than skip.
     """
     from streams.engine import worker as engine
-    from streams.ops import cluster
+    from streams.ops import cluster, topics
 
     settings = context.with_bootstrap(context.load())
-    cluster.require_reachable(context.bootstrap_of(settings))
+    with cluster.admin_client(context.bootstrap_of(settings), settings.kafka.request_timeout_s) as admin:
+        topics.require(admin, settings.kafka)
     raise typer.Exit(engine.run(settings, role.value, exit_when_idle_s=exit_when_idle))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import faust
@@ -17,7 +16,15 @@ from streams.engine.schema import BatchSchema
 from streams.ops.settings import Settings
 
 FETCHED_BATCHES = 64
-COMMIT_EVERY_S = 0.5
+
+
+class _App(faust.App):
+    """Tables in memory need no folder, and the working one may be read-only."""
+
+    logger = logging.getLogger("faust.app")
+
+    def _create_directories(self) -> None:
+        pass
 
 
 def group_of(settings: Settings, role: str) -> str:
@@ -35,12 +42,11 @@ def new_app(settings: Settings, bootstrap: str, role: str) -> Any:
     logging.getLogger("faust").setLevel(logging.WARNING)
     engine = settings.engine
     brokers = [URL(f"kafka://{address}") for address in bootstrap.split(",")]
-    app = faust.App(
+    app = _App(
         group_of(settings, role),
         broker=brokers,
         autodiscover=False,
         store="memory://",
-        datadir=Path(".clickwake") / "faust",
         key_serializer="raw",
         value_serializer="raw",
         processing_guarantee="at_least_once",

@@ -32,6 +32,7 @@ Role = Literal["score", "learn", "all"]
 ROLES: tuple[Role, ...] = ("score", "learn", "all")
 
 OK, BROKEN = 0, 3
+_PARENT = "CLICKWAKE_PARENT_PID"
 _STOP_WITHIN_S = 30.0
 _log = structlog.get_logger(__name__)
 
@@ -117,6 +118,9 @@ class _Process:
         try:
             while not self._ended.done():
                 self._health.tick()
+                if _orphaned():
+                    _log.error("the process that started this worker is gone; stopping")
+                    return
                 if role.app.crashed:
                     raise role.app.crash_reason or RuntimeError("Faust stopped without saying why")
                 await role.look_after()
@@ -144,6 +148,12 @@ class _Process:
     def _fail(self, error: BaseException) -> None:
         if self._ended is not None and not self._ended.done():
             self._ended.set_exception(error)
+
+
+def _orphaned() -> bool:
+    """One of `--role all` must not outlive the process that watches over it."""
+    parent = os.environ.get(_PARENT)
+    return parent is not None and int(parent) != os.getppid()
 
 
 def _groups(settings: Settings, role: Role) -> dict[str, str]:
@@ -201,7 +211,7 @@ async def _run_all(settings: Settings, exit_when_idle_s: float | None) -> int:
 
 def _environment(settings: Settings, place: int) -> dict[str, str]:
     """The settings of one of several processes; a fixed metrics port is the first one's, the next takes the next."""
-    environment = as_environment(settings)
+    environment = as_environment(settings) | {_PARENT: str(os.getpid())}
     if settings.metrics.port:
         environment["CLICKWAKE_METRICS__PORT"] = str(settings.metrics.port + place)
     return environment

@@ -68,7 +68,7 @@ class ModelSettings(_Section):
     store: Path = Field(Path(".clickwake/models"), description="folder of model snapshots, shared by all workers")
     conversion_every_s: float = Field(3.0, gt=0, description="pause between snapshots of the conversion model")
     retrieval_every_s: float = Field(30.0, gt=0, description="pause between snapshots of the retrieval index")
-    keep_versions: int = Field(5, ge=2)
+    keep_versions: int = Field(10, ge=2)
 
 
 class MetricsSettings(_Section):

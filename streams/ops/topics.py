@@ -213,3 +213,15 @@ def _refused(doing: str, error: Exception) -> KafkaRefusedError:
     if isinstance(error, InvalidReplicationFactorError):
         hint = "The cluster has fewer brokers than CLICKWAKE_KAFKA__REPLICATION_FACTOR."
     return KafkaRefusedError(f"{doing}: {error}. {hint}")
+
+
+def require(admin: KafkaAdminClient, kafka: KafkaSettings) -> None:
+    """What a worker needs before it starts: every topic there, with the partitions that it expects.
+
+    Raises:
+        KafkaRefusedError: names the topics and the repair.
+    """
+    unfit = [row for row in plan(admin, kafka) if row.state in (State.MISSING, State.PARTITIONS)]
+    if unfit:
+        listing = "\n".join(f"  {row.topic}: {row.repair or row.state.value}" for row in unfit)
+        raise KafkaRefusedError(f"topics are not as the worker needs them; see `clickwake topics plan`:\n{listing}")

@@ -38,10 +38,9 @@ BATCH_RECORDS = 500
 
 
 class Batch(NamedTuple):
-    """What one partition made of consecutive records of it. `lines`: of the source, parallel to `records`."""
+    """What one partition made of consecutive records of it, and the models that it used."""
 
     partition: int
-    lines: list[int]
     records: list[Record]
     effects: Effects
     models: Models
@@ -172,7 +171,6 @@ class _Partition:
     def __init__(self, number: int) -> None:
         self.number = number
         self.records: list[Record] = []
-        self._lines: list[int] = []
         self._next_offset = 0
         self._next_example = 0
         self._stored: dict[bytes, bytes] = {}
@@ -180,16 +178,14 @@ class _Partition:
 
     def add(self, row: SourceEvent) -> None:
         self.records.append(Record(self._next_offset, row.ts_ms, row.key, row.value))
-        self._lines.append(row.line)
         self._next_offset += 1
 
     def fold(self, models: Models) -> Batch:
-        records, lines = self.records, self._lines
-        self.records, self._lines = [], []
+        records, self.records = self.records, []
         effects = self._fold.apply(records, models)
         self._stored.update(effects.states)
         self._fold.persisted(effects)
-        return Batch(self.number, lines, records, effects, models)
+        return Batch(self.number, records, effects, models)
 
     def examples_of(self, effects: Effects) -> Sequence[Record]:
         """The examples among the outputs, as the learner would read them from its topic."""

@@ -61,10 +61,10 @@ def wait_for(what: str, holds: Callable[[], Any], within_s: float = 60.0, every_
 class Worker:
     """A worker process. `lines` are its log lines so far."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log_file: Path) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log_file: Path, folder: Path) -> None:
         self.log_file = log_file
         with log_file.open("wb") as log:
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
 
     @property
     def text(self) -> str:
@@ -147,6 +147,11 @@ class Engine:
     def store(self) -> Path:
         return self.folder / "models"
 
+    @property
+    def workplace(self) -> Path:
+        """Working folder of the workers; nothing else is in it."""
+        return self.folder / "workplace"
+
     def topic(self, name: Name) -> str:
         return physical(self.kafka.topic_prefix, name)
 
@@ -172,7 +177,9 @@ class Engine:
         command = [sys.executable, "-m", "streams", "worker", "--role", role]
         if exit_when_idle is not None:
             command += ["--exit-when-idle", str(exit_when_idle)]
-        worker = Worker(command, self.environment(**settings), self.folder / f"{role}-{len(self.started)}.log")
+        self.workplace.mkdir(exist_ok=True)
+        log_file = self.folder / f"{role}-{len(self.started)}.log"
+        worker = Worker(command, self.environment(**settings), log_file, self.workplace)
         self.started.append(worker)
         return worker
 
