@@ -37,48 +37,49 @@ lateness_ms = st.one_of(
 )
 """How late an event comes; mostly it doesn't."""
 
-_item_fields: dict[str, st.SearchStrategy[Any]] = {
+_anyone: dict[str, st.SearchStrategy[Any]] = {
+    "user_id": st.sampled_from(USERS),
+    "channel": st.sampled_from(CHANNELS[:2]),
+    "consent": st.sampled_from([None, None, None, None, True, False]),
+    "user_agent": st.sampled_from([None, None, None, None, "Mozilla/5.0", "Googlebot/2.1"]),
+}
+_item: dict[str, st.SearchStrategy[Any]] = {
     "item_id": st.sampled_from(ITEMS),
     "category": st.sampled_from([None, "a.b", "a.c", "d"]),
     "brand": st.sampled_from([None, "x"]),
     "price_minor": st.sampled_from([None, 0, 1_999]),
 }
-_shown = st.builds(events.ShownItem, item_id=st.sampled_from(ITEMS), position=st.integers(0, 9))
-_kinds: list[tuple[type[Any], dict[str, st.SearchStrategy[Any]]]] = [
-    *[(events.View, _item_fields)] * 6,
-    *[(events.AddToCart, _item_fields)] * 2,
-    *[(events.Purchase, _item_fields)] * 3,
-    (events.Favorite, _item_fields),
-    (events.RemoveFromCart, _item_fields),
-    (events.Refund, _item_fields),
-    (events.PageView, {}),
-    (events.Search, {"query": st.just("lamp")}),
-    (events.Coupon, {"coupon_id": st.just("c"), "action": st.sampled_from(["received", "applied", "expired"])}),
-    (events.SupportMessage, {"text": st.just("where is it?")}),
-    (events.Impression, {"items": st.tuples(_shown, _shown)}),
-    *[(events.Consent, {"granted": st.booleans()})] * 2,
-    (events.EraseUser, {}),
+_shown = (events.ShownItem(item_id="i1", position=0), events.ShownItem(item_id="i2", position=1))
+
+
+def _fields(**own: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(_anyone | own)
+
+
+_KINDS: list[tuple[type[Any], st.SearchStrategy[dict[str, Any]]]] = [
+    *[(events.View, _fields(**_item))] * 6,
+    *[(events.AddToCart, _fields(**_item))] * 2,
+    *[(events.Purchase, _fields(**_item))] * 3,
+    (events.Favorite, _fields(**_item)),
+    (events.RemoveFromCart, _fields(**_item)),
+    (events.Refund, _fields(**_item)),
+    (events.PageView, _fields()),
+    (events.Search, _fields(query=st.just("lamp"))),
+    (events.Coupon, _fields(coupon_id=st.just("c"), action=st.sampled_from(["received", "applied", "expired"]))),
+    (events.SupportMessage, _fields(text=st.just("where is it?"))),
+    (events.Impression, _fields(items=st.just(_shown))),
+    *[(events.Consent, _fields(granted=st.booleans()))] * 2,
+    (events.EraseUser, _fields()),
 ]
 _no_events = st.sampled_from([None, b"", b"{", b'{"type":"view"}', b'{"type":"unheard"}', b"\xff"])
 
 
-def user_events(ts_ms: int, event_id: str) -> st.SearchStrategy[events.UserEvent]:
+@st.composite
+def user_events(draw: st.DrawFn, ts_ms: int, event_id: str) -> events.UserEvent:
     """Any event of one of USERS at a time."""
-    return st.sampled_from(range(len(_kinds))).flatmap(lambda index: _built(index, ts_ms, event_id))
-
-
-def _built(index: int, ts_ms: int, event_id: str) -> st.SearchStrategy[events.UserEvent]:
-    kind, fields = _kinds[index]
-    return st.builds(
-        kind,
-        event_id=st.just(event_id),
-        ts_ms=st.just(ts_ms),
-        user_id=st.sampled_from(USERS),
-        channel=st.sampled_from(CHANNELS[:2]),
-        consent=st.sampled_from([None, None, None, None, True, False]),
-        user_agent=st.sampled_from([None, None, None, None, "Mozilla/5.0", "Googlebot/2.1"]),
-        **fields,
-    )
+    kind, fields = draw(st.sampled_from(_KINDS))
+    event: events.UserEvent = kind(event_id=event_id, ts_ms=ts_ms, **draw(fields))
+    return event
 
 
 @st.composite
