@@ -8,7 +8,7 @@ time. What is promised of delivery and state rests on the shell sending the effe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from hashlib import sha256
+from operator import itemgetter
 
 import msgspec
 
@@ -203,23 +203,32 @@ class _Batch:
         return self._changed.get(key) or self._partition._user(key)
 
     def _move_time(self, to_ms: int, record: Record, counted: bool) -> None:
-        """Raise the watermark and let the touches mature that are due at it."""
+        """Raise the watermark and let the touches mature that are due at it, earliest first."""
         partition = self._partition
         if to_ms <= partition.watermark_ms:
             return
         partition.watermark_ms = to_ms
+        matured: list[tuple[int, bytes, touches.Touch]] = []
+        ahead: list[bytes] = []
         for key in partition._timers.due(to_ms):
             user = self._user(key)
-            matured = touches.mature(user.pending, to_ms)
-            partition._set_timer(key, user)
-            if not matured:
+            if record.offset <= user.applied:  # a replay: what this record let mature did so before the crash
+                ahead.append(key)
                 continue
-            self._ledger.matured += len(matured) * counted
+            due = touches.mature(user.pending, to_ms)
+            partition._set_timer(key, user)
+            if not due:
+                continue
+            self._ledger.matured += len(due) * counted
             self._changed[key] = user
             if key != record.key:  # the guard of the record's own user is set when the record itself is applied
-                user.applied = max(user.applied, record.offset)
-            for touch in matured:
-                self._send_outcome(key, touch, record.offset)
+                user.applied = record.offset
+            matured += [(touch.due_ms, key, touch) for touch in due]
+        for key in ahead:
+            partition._set_timer(key, self._user(key))
+        # Not in the order of the timers: one may have been set for a touch that was cut, and isn't after a crash.
+        for _, key, touch in sorted(matured, key=itemgetter(0, 1)):
+            self._send_outcome(key, touch, record.offset)
 
     def _fold(self, key: bytes, user: UserState, event: UserEvent, record: Record, counted: bool) -> None:
         profile, ledger = user.profile, self._ledger
@@ -282,21 +291,15 @@ class _Batch:
 
     def _reject(self, record: Record, refusal: Refusal) -> None:
         self._effects.tally.rejected[refusal.code] = self._effects.tally.rejected.get(refusal.code, 0) + 1
-        source, value = self._source, record.value
+        source = self._source
         record_id = source.output_id(record.offset, "rejected")
+        payload = rejected.preserve(record.key, record.value, record.headers)
         letter = rejected.Rejected(
             id=record_id,
             seq=self._next_seq(Name.REJECTED, record.offset),
             failure=rejected.Failure(code=refusal.code, path=refusal.path, message=refusal.message),
             processor=rejected.Processor(name="clickwake", version=__version__),
-            payload=rejected.Payload(
-                data=None if value is None else value[: rejected.MAX_KEPT_BYTES],
-                truncated=value is not None and len(value) > rejected.MAX_KEPT_BYTES,
-                length=0 if value is None else len(value),
-                sha256=sha256(value or b"").hexdigest(),
-                key=record.key,
-                headers=tuple(record.headers),
-            ),
+            payload=payload,
             origin=rejected.Origin(
                 topic=source.topic,
                 epoch=source.epoch,
@@ -308,7 +311,7 @@ class _Batch:
         )
         value_out = _encode(letter)
         self._effects.outputs.append(
-            Output(Name.REJECTED, record.key, value_out, _HEADERS["rejected"].build(record_id, record.arrival_ms))
+            Output(Name.REJECTED, payload.key, value_out, _HEADERS["rejected"].build(record_id, record.arrival_ms))
         )
 
     def _send_outcome(self, key: bytes, touch: touches.Touch, offset: int) -> None:
@@ -372,7 +375,7 @@ _HEADERS = {
 def _traceparent(record: Record) -> bytes | None:
     for name, value in record.headers:
         if name == headers.TRACEPARENT:
-            return value
+            return value if value is not None and len(value) <= headers.MAX_TRACEPARENT_BYTES else None
     return None
 
 

@@ -15,6 +15,8 @@ Headers = Sequence[tuple[str, bytes]]
 _SPEC = ("ce_specversion", b"1.0")
 _JSON = ("content-type", b"application/json")
 TRACEPARENT = "traceparent"
+MAX_TRACEPARENT_BYTES = 256
+"""W3C's has 55; what is longer is none, and would be copied into every output."""
 ATTEMPT = "clickwake_attempt"
 """Set by a replay of dead letters: how often the record was tried before."""
 

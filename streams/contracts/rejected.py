@@ -5,7 +5,9 @@ In three parts (failure, processor, payload) like Snowplow's failed events.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
+from hashlib import sha256
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -14,7 +16,9 @@ from streams.contracts.bounds import Count, Offset, TimeMs
 from streams.contracts.identity import Seq
 
 MAX_KEPT_BYTES = 65_536
-"""Longer originals are cut to this, with their length and SHA-256."""
+"""Of value, key and headers each: a dead letter must fit into a record, whatever it is about."""
+
+MAX_KEPT_HEADERS = 100
 
 
 class RejectCode(StrEnum):
@@ -46,7 +50,10 @@ class Processor(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Payload(Struct, frozen=True, kw_only=True):
-    """The record as it came; `data`, `key` and header values are base64 in JSON. A null value has `data` null."""
+    """The record as it came; `data`, `key` and header values are base64 in JSON. A null value has `data` null.
+
+    `length` and `sha256` are of the whole value. `truncated`: value or key are cut, or headers left out.
+    """
 
     data: bytes | None
     truncated: bool
@@ -74,3 +81,22 @@ class Rejected(Struct, frozen=True, kw_only=True):
     payload: Payload
     origin: Origin
     attempt: Annotated[int, Meta(ge=1)]
+
+
+def preserve(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> Payload:
+    """A record's payload, cut to MAX_KEPT_BYTES of value, of key and of headers (the first that fit)."""
+    room, kept_headers = MAX_KEPT_BYTES, list[tuple[str, bytes | None]]()
+    for name, header in headers:
+        room -= len(name) + len(header or b"")
+        if room < 0 or len(kept_headers) == MAX_KEPT_HEADERS:
+            break
+        kept_headers.append((name, header))
+    value_cut, key_cut = len(value or b"") > MAX_KEPT_BYTES, len(key or b"") > MAX_KEPT_BYTES
+    return Payload(
+        data=None if value is None else value[:MAX_KEPT_BYTES],
+        truncated=value_cut or key_cut or len(kept_headers) < len(headers),
+        length=len(value or b""),
+        sha256=sha256(value or b"").hexdigest(),
+        key=None if key is None else key[:MAX_KEPT_BYTES],
+        headers=tuple(kept_headers),
+    )

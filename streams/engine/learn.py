@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from models.registry.store import ModelStore, version_for
 from streams.contracts.snapshots import Manifest, ModelFile
@@ -32,6 +33,8 @@ from streams.ops.settings import Settings
 
 _log = structlog.get_logger(__name__)
 _CAUGHT_UP_S = 1.0
+_SESSION_END_S = 5.0
+_LOOK_EVERY_S = 0.5
 _SOFTWARE = {name: version_of(name) for name in ("river", "numpy", "safetensors")}
 
 
@@ -76,7 +79,8 @@ class LearnRole:
         )
 
     async def start(self) -> None:
-        """Take up the newest snapshots, then join the group."""
+        """Wait to be alone, take up the newest snapshots, then join the group."""
+        await self._require_alone()
         await self._restore()
         self._health.set(Condition.MODEL_LOADED, True)
         await self._delivery.start()
@@ -96,11 +100,10 @@ class LearnRole:
         """About once a second: health, and the snapshots that are due: at their pace, or at once when caught up."""
         assigned = self._assigned()
         if assigned and len(assigned) < self._settings.kafka.partitions:
-            self._failed(
-                NotAloneError(
-                    f"only partitions {sorted(assigned)} of {self._examples} are assigned to this learn worker: "
-                    "another one is running, or kafka.partitions is too large. Run one learn worker."
-                )
+            # Raised, so that nothing of half the examples is published.
+            raise NotAloneError(
+                f"only partitions {sorted(assigned)} of {self._examples} are assigned to this learn worker: "
+                "another one is running, or kafka.partitions is too large. Run one learn worker."
             )
         self._health.set(Condition.ASSIGNED, bool(assigned), "no partition is assigned to this worker")
         self._health.set(Condition.RECOVERED, True)
@@ -181,6 +184,24 @@ class LearnRole:
                     tp, min(offset for offset in offsets if offset is not None), Clockwork().encode()
                 )
 
+    async def _require_alone(self) -> None:
+        """A second learn worker stops here, before its joining would take partitions from the first. A killed one is a
+        member until its session is over."""
+        group = apps.group_of(self._settings, "learn")
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        await admin.start()
+        try:
+            deadline_s = monotonic() + self._settings.engine.session_timeout_s + _SESSION_END_S
+            while await _members(admin, group):
+                if monotonic() > deadline_s:
+                    raise NotAloneError(
+                        f"the consumer group {group} has a member that stays: another learn worker is running. "
+                        "Run one learn worker."
+                    )
+                await asyncio.sleep(_LOOK_EVERY_S)
+        finally:
+            await admin.close()
+
     async def _restore(self) -> None:
         manifests = await self._newest_manifests()
         for family in FAMILIES:
@@ -217,3 +238,10 @@ class LearnRole:
         finally:
             await consumer.stop()
         return newest
+
+
+async def _members(admin: AIOKafkaAdminClient, group: str) -> int:
+    """How many members the group has, dying ones included."""
+    (answer,) = await admin.describe_consumer_groups([group])
+    (description,) = answer.groups
+    return len(description[5])  # error, group, state, protocol type, protocol, members

@@ -37,6 +37,8 @@ class PartitionWorker:
     """Owns a partition from its assignment to its revocation.
 
     Args:
+        next_offset: first offset to read; afterwards, as an attribute, the one after what was queued.
+        arrival_ms: when the record before it arrived.
         finish: releases (next offset, metadata) for the next commit.
         models: the set in use now.
         observe: told of each finished batch (effects, seconds folding, seconds delivering).
@@ -47,6 +49,7 @@ class PartitionWorker:
         self,
         fold: PartitionFold,
         *,
+        next_offset: int,
         arrival_ms: int,
         state: StateTable,
         delivery: Delivery,
@@ -56,6 +59,7 @@ class PartitionWorker:
         observe: Observe,
         failed: Callable[[BaseException], None],
     ) -> None:
+        self.next_offset = next_offset
         self._fold = fold
         self._partition = fold.source.partition
         self._arrival_ms = arrival_ms
@@ -74,6 +78,7 @@ class PartitionWorker:
 
     async def put(self, event: Any) -> None:
         """Queue a batch: a stream event whose value is a list of aiokafka records. Waits while the queue is full."""
+        self.next_offset = event.value[-1].offset + 1
         await self._queue.put(event)
 
     @property

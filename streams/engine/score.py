@@ -66,6 +66,8 @@ class ScoreRole:
         self._started_s = monotonic()
         self._events = self._topic_of(Name.EVENTS)
         self._workers: dict[int, PartitionWorker] = {}
+        self._opening = asyncio.Lock()
+        self._revocations = 0
         self._draining = False
         self._ticked_s: dict[int, float] = {}
 
@@ -114,41 +116,60 @@ class ScoreRole:
             await follower.stop()
 
     async def look_after(self) -> None:
-        """About once a second: health, gauges, ticks."""
+        """About once a second: health, gauges, new partitions, ticks."""
         ready = bool(self.app.tables.actives_ready) and not self.app.rebalancing
         assigned = bool(self.app.consumer.assignment())
         self._health.set(Condition.ASSIGNED, assigned, "no partition is assigned to this worker")
         self._health.set(Condition.RECOVERED, ready, "user state is being read back from the changelog")
         self._metrics.state_users.set(self.state.records)
         self._metrics.state_bytes.set(self.state.bytes)
+        if ready:
+            await self._take_partitions()
         if ready and self._settings.engine.tick_idle_s:
             for partition, worker in list(self._workers.items()):
                 await self._tick_if_idle(partition, worker)
 
     async def _on_batch(self, event: Any) -> None:
         try:
-            worker = await self._worker_of(event.message.tp, event.message.generation_id)
+            tp, records = event.message.tp, event.value
+            worker = await self._worker_of(tp, event.message.generation_id)
             if worker is None:
                 event.ack()  # not finished, so not committed: the next owner reads it
-            else:
-                await worker.put(event)
+                return
+            if records[0].offset > worker.next_offset:
+                await self._require_kept(tp, worker.next_offset)
+            await worker.put(event)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001  an agent that raises would skip the batch
             self._failed(error)
 
-    async def _worker_of(self, tp: TP, generation: int) -> PartitionWorker | None:
-        """The partition's worker, made at its first batch; none if the assignment that the batch is of has ended."""
-        worker = self._workers.get(tp.partition)
-        if worker is None and not self._draining:
-            fold, arrival_ms = await self._open(tp)
-            if generation == self.app.consumer_generation_id and not self._draining:
-                worker = self._workers[tp.partition] = self._new_worker(tp, fold, arrival_ms)
-        return None if self._draining else worker
+    async def _take_partitions(self) -> None:
+        """Also those without a record to read: their time must run on, and what is wrong with them must show."""
+        generation = self.app.consumer_generation_id
+        for tp in self.app.consumer.assignment():
+            if tp.topic == self._events:
+                await self._worker_of(tp, generation)
 
-    async def _open(self, tp: TP) -> tuple[PartitionFold, int]:
-        """The partition's fold, at the watermark that belongs to its committed offset."""
-        clockwork = await self._clockwork(tp)
+    async def _worker_of(self, tp: TP, generation: int) -> PartitionWorker | None:
+        """The partition's worker, made when it is first asked for; none if the assignment that asks for it has ended: a
+        batch of then would overtake those before it, and a fold of then may have missed what another worker did."""
+        async with self._opening:
+            if self._draining or generation != self.app.consumer_generation_id:
+                return None
+            worker = self._workers.get(tp.partition)
+            if worker is None:
+                revocations = self._revocations
+                worker = await self._open(tp)
+                if self._draining or revocations != self._revocations:
+                    await worker.drain(0.0)
+                    return None
+                self._workers[tp.partition] = worker
+            return worker
+
+    async def _open(self, tp: TP) -> PartitionWorker:
+        """A worker for the partition, at the watermark that belongs to its committed offset."""
+        next_offset, clockwork = await self._position(tp)
         source = Source(Name.EVENTS.value, self._settings.engine.epoch, tp.partition)
         fold = PartitionFold(
             source, self.state.get, watermark_ms=clockwork.watermark_ms, keys=self.state.keys(tp.partition)
@@ -157,12 +178,10 @@ class ScoreRole:
             self._metrics.recovery.observe(monotonic() - self._started_s)
             self._started_s = 0.0
         _log.info("partition taken", partition=tp.partition, watermark_ms=clockwork.watermark_ms)
-        return fold, clockwork.arrival_ms
-
-    def _new_worker(self, tp: TP, fold: PartitionFold, arrival_ms: int) -> PartitionWorker:
         return PartitionWorker(
             fold,
-            arrival_ms=arrival_ms,
+            next_offset=next_offset,
+            arrival_ms=clockwork.arrival_ms,
             state=self.state,
             delivery=self._delivery,
             topic_of=self._topic_of,
@@ -172,21 +191,27 @@ class ScoreRole:
             failed=self._failed,
         )
 
-    async def _clockwork(self, tp: TP) -> Clockwork:
+    async def _position(self, tp: TP) -> tuple[int, Clockwork]:
+        """The next offset to read and what was committed with it; the log's beginning before the first commit."""
         group = apps.group_of(self._settings, "score")
         committed = (await self._admin.list_consumer_group_offsets(group)).get((tp.topic, tp.partition))
         if committed is None or committed.offset < 0:
-            return Clockwork()
+            return (await self.app.consumer.earliest_offsets(tp)).get(tp) or 0, Clockwork()
+        await self._require_kept(tp, committed.offset)
+        return committed.offset, Clockwork.decode(committed.metadata)
+
+    async def _require_kept(self, tp: TP, next_offset: int) -> None:
+        """Tell a gap that retention left from one that a transaction's marker leaves."""
         earliest = (await self.app.consumer.earliest_offsets(tp)).get(tp)
-        if earliest is not None and earliest > committed.offset:
+        if earliest is not None and earliest > next_offset:
             raise RetentionPassedError(
                 f"{tp.topic} partition {tp.partition} begins at offset {earliest}, but the next to read is "
-                f"{committed.offset}: {earliest - committed.offset} records were deleted unread. Raise the retention; "
+                f"{next_offset}: {earliest - next_offset} records were deleted unread. Raise the retention; "
                 "to accept the loss, reset the group to the earliest offset."
             )
-        return Clockwork.decode(committed.metadata)
 
     async def _on_revoke(self, revoked: set[TP]) -> None:
+        self._revocations += 1
         await self._drain({tp.partition for tp in revoked if tp.topic == self._events})
 
     async def _drain(self, partitions: set[int]) -> None:

@@ -98,7 +98,8 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     items: dict[str, ItemMemory] = {}
 
 
-MAX_ENCODED_BYTES = 64 * 1024
+MAX_ENCODED_BYTES = 160 * 1024
+"""Of a profile whose ids and categories are all of the longest, in characters of four bytes; ASCII makes 36 KB."""
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
@@ -195,6 +196,8 @@ def _move_in_session(profile: Profile, event: ItemEvent, offset: int, personal: 
         session.trail = [*previous[-(MAX_TRAIL - 1) :], event.item_id]  # a new list: the step keeps the old one
     if isinstance(event, View):
         session.watching_ms = event.ts_ms
+    elif moved:
+        session.watching_ms = 0  # a cart from before the look: its item must not get the other's dwell
     return first, moved, previous
 
 

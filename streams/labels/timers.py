@@ -1,8 +1,8 @@
 """Event-time timers of one partition: which users have a touch due at a watermark.
 
-Holds at most one timer a user, at his earliest due time or before it; one that fires too early finds nothing due and is
-set anew. Order is by (time, key), so that a replay fires them in the same order. Rebuilt from the states after
-recovery.
+Holds at most one timer a user, at his earliest due time or before it; one that fires too early finds nothing due and
+is set anew. Rebuilt from the states after recovery, without those that came too early: so outcomes are put in order by
+their touches, not by the timers that woke them.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ algorithms", 2013). Crawlers are left out, nothing else is.
 
 from __future__ import annotations
 
+import argparse
 from collections import deque
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
@@ -28,6 +29,7 @@ from streams.replay.local import Batch, replay
 from streams.replay.sources.rows import SourceEvent
 from streams.simulator import Shop, SimulatorOptions
 from streams.simulator.truth import HORIZON_MS
+from tests.bench import report
 
 PLACES = 20
 _LATEST_ARRIVAL_MS = 24 * 3_600_000
@@ -295,3 +297,21 @@ class _Witness:
         popular = self._index.popular(request.k, request.exclude, request.sellable)
         self._asked.append(([candidate.item_id for candidate in popular], request.exclude))
         return self._index.recommend(request)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench quality", description=__doc__.partition("\n")[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--every-nth-list", type=int, default=1, help="recommend on one view of so many")
+    parser.add_argument("--dry", action="store_true", help="print only, write no result file")
+    given = parser.parse_args(arguments)
+    measured = [
+        measure(SimulatorOptions(seed=seed, events=given.events), every_nth_list=given.every_nth_list)
+        for seed in given.seeds
+    ]
+    seeds = " ".join(map(str, given.seeds))
+    command = f"python -m tests.bench quality --seeds {seeds} --events {given.events}"
+    if given.every_nth_list > 1:
+        command += f" --every-nth-list {given.every_nth_list}"
+    report.finish("quality", command, given.seeds, measured, dry=given.dry)

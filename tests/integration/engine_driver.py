@@ -170,7 +170,10 @@ class Engine:
             "log__format": "json",
             **settings,
         }
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("CLICKWAKE_")}
+        ours = ("CLICKWAKE_", "PYTHONDONTWRITEBYTECODE")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        # Dozens of workers start in a test run: they compile the libraries once between them.
+        inherited["PYTHONPYCACHEPREFIX"] = str(self.folder.parent / "bytecode")
         return {**inherited, **{f"CLICKWAKE_{name.upper()}": str(value) for name, value in chosen.items()}}
 
     def start(self, role: str = "score", *, exit_when_idle: float | None = None, **settings: object) -> Worker:
@@ -205,6 +208,10 @@ class Engine:
     @cached_property
     def admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+
+    def reconnect(self) -> None:
+        """After the broker was away: its clients may wait long before they look again."""
+        vars(self).pop("admin", None)
 
     def ends(self, name: Name) -> dict[int, int]:
         """Partition -> offset after its last record."""
@@ -331,9 +338,8 @@ class Folded:
     watermarks: dict[int, int]
 
 
-def prior_models() -> Models:
-    """What a worker uses while there is no snapshot and no catalogue."""
-    catalog = Catalog()
+def prior_models(catalog: Catalog) -> Models:
+    """What a worker uses while there is no snapshot."""
     return Models(
         conversion=ConversionScorer.from_prior(CONVERSION_SPEC, PRIOR_CONVERSION_RATE),
         conversion_ref=ModelRef("conversion", ""),
@@ -341,18 +347,18 @@ def prior_models() -> Models:
         retrieval_ref=ModelRef("retrieval", ""),
         sellable=catalog.sellable,
         newest_items=catalog.newest(),
-        catalog_offset=0,
+        catalog_offset=catalog.offset,
     )
 
 
-def fold(log: Log, *, epoch: int = 1, batch: int = 700) -> Folded:
+def fold(log: Log, catalog: Catalog | None = None, *, batch: int = 700) -> Folded:
     """Fold every partition from its beginning, without Kafka."""
-    models = prior_models()
+    models = prior_models(catalog or Catalog())
     outputs: dict[Name, dict[int, list[Output]]] = {name: defaultdict(list) for name in OUTPUT_TOPICS}
     states: dict[bytes, bytes] = {}
     watermarks = {}
     for partition, records in log.items():
-        partition_fold = PartitionFold(Source(Name.EVENTS.value, epoch, partition), states.get)
+        partition_fold = PartitionFold(Source(Name.EVENTS.value, 1, partition), states.get)
         for first in range(0, len(records), batch):
             effects = partition_fold.apply(records[first : first + batch], models)
             for output in effects.outputs:
@@ -387,7 +393,10 @@ def assert_as_folded(engine: Engine, *, repeats: bool = False, log: Log | None =
     have the id of one of them.
     """
     log = engine.read(Name.EVENTS) if log is None else log
-    folded = fold(log)
+    catalog = Catalog()
+    for record in engine.read(Name.CATALOG)[0]:
+        catalog.apply(record.key, record.value, record.offset + 1)
+    folded = fold(log, catalog)
     for name in OUTPUT_TOPICS:
         for partition, records in engine.read(name).items():
             expected = folded.outputs[name][partition]
