@@ -7,6 +7,7 @@ time. What is promised of delivery and state rests on the shell sending the effe
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 
@@ -89,7 +90,7 @@ class PartitionFold:
         self.watermark_ms = watermark_ms
         self._stored = stored
         self._unstored: dict[bytes, bytes] = {}
-        self._users: dict[bytes, UserState] = {}
+        self._users: OrderedDict[bytes, UserState] = OrderedDict()
         self._timers = Timers()
         data = stored(user_state.ledger_key(source.partition))
         self.ledger = Ledger() if data is None else user_state.decode_ledger(data)
@@ -123,15 +124,17 @@ class PartitionFold:
 
     def _user(self, key: bytes) -> UserState:
         """The live state of a user; his guard starts anew with a new epoch, since offsets do."""
-        user = self._users.pop(key, None)
-        if user is None:
+        user = self._users.get(key)
+        if user is not None:
+            self._users.move_to_end(key)
+        else:
             data = self._unstored.get(key) or self._stored(key)
             user = UserState() if data is None else user_state.decode_user(data)
             if user.epoch != self.source.epoch:
                 user.epoch, user.applied = self.source.epoch, -1
             if len(self._users) >= _CACHED_USERS:
-                del self._users[next(iter(self._users))]  # the one not used for longest
-        self._users[key] = user
+                self._users.popitem(last=False)  # the one not used for longest
+            self._users[key] = user
         return user
 
     def _set_timer(self, key: bytes, user: UserState) -> None:

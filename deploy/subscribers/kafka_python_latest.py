@@ -19,9 +19,7 @@ class Latest:
     """The newest list of each user, and per partition how far it was read."""
 
     def __init__(self):
-        self.by_user = {}
-        self.newest = {}
-        self.duplicates = 0
+        self.by_user, self.newest, self.duplicates = {}, {}, 0
 
     def apply(self, partition, output):
         """True if the output is new."""

@@ -81,7 +81,7 @@ def live() -> Iterator[LiveView]:
 
 
 def screen(moment: Moment, tally: Tally, shown: Shown, doing: str = "") -> RenderableType:
-    """The whole picture, at most `WIDTH` wide and always 24 rows high; `doing` takes the place of the hint at its foot."""
+    """The whole picture, at most `WIDTH` wide, always 24 rows high; `doing` takes the place of the hint at its foot."""
     upper = Table.grid(expand=True)
     upper.add_column(ratio=7)
     upper.add_column(ratio=12)

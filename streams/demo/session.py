@@ -129,8 +129,9 @@ class Session:
         started_s = time.monotonic()
 
         def moment() -> Moment:
-            return pulse.at(time.monotonic() - started_s, feed.now_ms, feed.totals.acknowledged, tally)
+            return pulse.at(time.monotonic() - started_s, feed.now_ms, tally)
 
+        moment()  # rates need a point to start from
         feed.open()
         with closing(outputs), self._view() as view:
             fault = self._follow(outputs, tally, feed, worker, lambda: view.show(moment(), tally, ""), view.every_s)

@@ -50,10 +50,11 @@ class Pulse:
         self._start_ms = start_ms
         self._rates = Rates()
 
-    def at(self, running_s: float, simulated_ms: int, events: int, tally: Tally) -> Moment:
+    def at(self, running_s: float, simulated_ms: int, tally: Tally) -> Moment:
+        """The moment `running_s` after the opening; events are counted when they are read back from Kafka."""
         days = (simulated_ms - self._start_ms) / _DAY_MS
-        rates = self._rates.add(running_s, events, tally.conversions.total, tally.recommendations.total, days)
-        return Moment(running_s, simulated_ms, days, events, *rates)
+        rates = self._rates.add(running_s, tally.events, tally.conversions.total, tally.recommendations.total, days)
+        return Moment(running_s, simulated_ms, days, tally.events, *rates)
 
 
 def progress(moment: Moment, tally: Tally) -> str:

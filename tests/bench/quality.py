@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -25,7 +25,7 @@ from streams.contracts.events import Event, Purchase, View
 from streams.contracts.outputs import Conversion, Recommendations
 from streams.contracts.topics import Name
 from streams.decisions.context import Models
-from streams.replay.local import Batch, replay
+from streams.replay.local import EVERY_MS, Batch, replay
 from streams.replay.sources.rows import SourceEvent
 from streams.simulator import Shop, SimulatorOptions
 from streams.simulator.truth import HORIZON_MS
@@ -94,16 +94,19 @@ class Quality(msgspec.Struct, frozen=True):
     recommendations: RecommendationQuality
 
 
-def measure(options: SimulatorOptions, *, every_nth_list: int = 1) -> Quality:
+def measure(options: SimulatorOptions, *, every_nth_list: int = 1, every_ms: Mapping[str, int] = EVERY_MS) -> Quality:
     """Play the first `options.events` events of a shop and judge what was predicted.
 
-    `every_nth_list`: recommend on one view of so many only, drawn by the output's id, to save time.
+    Args:
+        options: of the shop.
+        every_nth_list: recommend on one view of so many only, drawn by the output's id, to save time.
+        every_ms: pace of the snapshots, see `replay`.
     """
     log = _read(options)
     lists = _Lists(log, every_nth_list)
     predictions: list[_Prediction] = []
     events = 0
-    for batch in replay(log.rows, serve=lists.watch):
+    for batch in replay(log.rows, serve=lists.watch, every_ms=every_ms):
         predictions += _predictions(batch, log, events)
         lists.add(batch)
         events += len(batch.records)

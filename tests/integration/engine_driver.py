@@ -118,12 +118,12 @@ class Worker:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
-    def metric(self, name: str, **labels: str) -> float:
+    def metric(self, series: str, /, **labels: str) -> float:
         """Sum of the series of this name with these labels; 0 if there is none."""
         total = 0.0
         for line in self.get("/metrics")[1].splitlines():
             found = re.fullmatch(r"([a-z_]+)(?:\{(.*)\})? (\S+)", line)
-            if found and found.group(1) == name:
+            if found and found.group(1) == series:
                 present = dict(re.findall(r'(\w+)="([^"]*)"', found.group(2) or ""))
                 if all(present.get(key) == value for key, value in labels.items()):
                     total += float(found.group(3))
@@ -186,7 +186,9 @@ class Engine:
         self.started.append(worker)
         return worker
 
-    def run(self, role: str = "score", *, exit_when_idle: float = 1.0, within_s: float = 120.0, **settings: object) -> Worker:
+    def run(
+        self, role: str = "score", *, exit_when_idle: float = 1.0, within_s: float = 120.0, **settings: object
+    ) -> Worker:
         """A worker that has processed everything and left with 0."""
         worker = self.start(role, exit_when_idle=exit_when_idle, **settings)
         code = worker.wait(within_s)
@@ -228,9 +230,7 @@ class Engine:
         asked = ConsumerGroupTopicPartitions(self.group(role))
         (answer,) = self.admin.list_consumer_group_offsets([asked]).values()
         return {
-            tp.partition: (tp.offset, tp.metadata or "")
-            for tp in answer.result(10).topic_partitions
-            if tp.offset >= 0
+            tp.partition: (tp.offset, tp.metadata or "") for tp in answer.result(10).topic_partitions if tp.offset >= 0
         }
 
     def commit(self, partition: int, offset: int, name: Name = Name.EVENTS, role: str = "score") -> None:
@@ -331,7 +331,7 @@ def event(kind: str, number: int, user: str, ts_ms: int, **fields: object) -> Se
 
 @dataclass
 class Folded:
-    """What the folds make of a log. `outputs`: topic -> partition -> records in order. `matured` etc. are in `states`."""
+    """What the folds make of a log. `outputs`: topic -> partition -> records in order."""
 
     outputs: dict[Name, dict[int, list[Output]]]
     states: dict[bytes, bytes]

@@ -102,7 +102,9 @@ def test_neighbours_of_bad_records_are_processed(engine: Engine, bad: dict[str, 
     assert_as_folded(engine)
 
 
-_BLOCKS = pytest.mark.xfail(reason="the fold copies it whole, so its outputs exceed what their topics take", strict=True)
+_BLOCKS = pytest.mark.xfail(
+    reason="the fold copies it whole, so its outputs exceed what their topics take", strict=True
+)
 
 
 @pytest.mark.parametrize(

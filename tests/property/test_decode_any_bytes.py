@@ -18,8 +18,8 @@ from streams.testing import MemoryEngine, MemoryLog
 from streams.testing.strategies import user_events
 
 NOW_MS = 1_767_571_200_000
-MANY = settings(max_examples=1_000, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-SOME = settings(MANY, max_examples=300)
+MANY = settings(max_examples=700, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SOME = settings(MANY, max_examples=120)
 
 _encode = msgspec.json.Encoder().encode
 _letter = msgspec.json.Decoder(Rejected)

@@ -34,7 +34,7 @@ ages_ms = st.one_of(
 actions = st.lists(st.tuples(ages_ms, st.integers(0, len(KINDS) - 1)), min_size=1, max_size=60)
 
 
-@settings(max_examples=400, **UNHURRIED)
+@settings(max_examples=250, **UNHURRIED)
 @given(actions, st.integers(0, 3 * DAY_MS))
 def test_windows_are_the_naive_count_up_to_one_bucket(drawn: list[tuple[int, int]], later_ms: int) -> None:
     """Nothing within the span is missing, and nothing older than span and bucket is in it."""
@@ -54,7 +54,7 @@ def test_windows_are_the_naive_count_up_to_one_bucket(drawn: list[tuple[int, int
             assert at_least <= row[kind] <= at_most
 
 
-@settings(max_examples=300, **UNHURRIED)
+@settings(max_examples=200, **UNHURRIED)
 @given(actions, st.randoms(use_true_random=False))
 def test_windows_do_not_depend_on_the_order_of_arrival(drawn: list[tuple[int, int]], random: Any) -> None:
     one, other = windows.empty(), windows.empty()
@@ -74,7 +74,7 @@ liking = st.lists(
 )
 
 
-@settings(max_examples=300, **UNHURRIED)
+@settings(max_examples=200, **UNHURRIED)
 @given(liking, st.booleans())
 def test_interests_are_naive_decay_in_any_order(drawn: list[tuple[str, float, int]], in_order: bool) -> None:
     """Shares equal those of weights that halve every 14 days, up to what is forgotten as negligible."""
@@ -88,7 +88,7 @@ def test_interests_are_naive_decay_in_any_order(drawn: list[tuple[str, float, in
         assert interests.share(kept.categories, key) == pytest.approx(naive[key] / total, abs=1e-8)
 
 
-@settings(max_examples=300, **UNHURRIED)
+@settings(max_examples=200, **UNHURRIED)
 @given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 3 * 1440)), max_size=200))
 def test_repeats_are_those_of_a_naive_memory(drawn: list[tuple[int, int]]) -> None:
     recent = RecentIds()
@@ -132,7 +132,7 @@ MAY_MISS = {
 }
 
 
-@settings(max_examples=150, **UNHURRIED)
+@settings(max_examples=100, **UNHURRIED)
 @given(histories())
 def test_vectors_have_every_feature_in_its_range(events: list[UserEvent]) -> None:
     profile = Profile()

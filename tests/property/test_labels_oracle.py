@@ -167,7 +167,7 @@ def as_sent(engine: MemoryEngine) -> list[Found]:
 def test_outcomes_are_those_of_the_oracle() -> None:
     labels: Counter[int] = Counter()
 
-    @settings(max_examples=400, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=250, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(logs())
     def compare(log: MemoryLog) -> None:
         engine = MemoryEngine(log=log)

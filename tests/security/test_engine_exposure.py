@@ -1,4 +1,4 @@
-"""What a running worker shows to the outside: one loopback port, and neither there nor in its log anything of a user."""
+"""What a running worker shows: one loopback port, and neither there nor in its log anything of a user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ from streams.contracts.topics import Name
 pytestmark = pytest.mark.broker
 
 USER = "planted-user-7731"
-SECRETS = (USER, "planted-item-5521", "planted words of a search", "planted-agent/1.0", "planted-poison", "planted-header")
+SECRETS = (
+    USER,
+    "planted-item-5521",
+    "planted words of a search",
+    "planted-agent/1.0",
+    "planted-poison",
+    "planted-header",
+)
 
 
 class Seen(NamedTuple):
@@ -111,5 +118,7 @@ def test_promtool_finds_no_fault_in_the_metrics(seen: Seen) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("needs promtool of Prometheus on the path")
-    checked = subprocess.run([promtool, "check", "metrics"], input=seen.metrics, text=True, capture_output=True, timeout=30)
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=seen.metrics, text=True, capture_output=True, timeout=30
+    )
     assert checked.returncode == 0, checked.stdout + checked.stderr

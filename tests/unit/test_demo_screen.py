@@ -133,9 +133,9 @@ def test_rates_are_of_the_last_seconds_only() -> None:
 
 def test_a_moment_counts_days_from_the_opening() -> None:
     pulse, tally = Pulse(1_000), Tally("")
-    pulse.at(0.0, 1_000, 0, tally)
-    tally.conversions.total = 30
-    moment = pulse.at(2.0, 1_000 + 86_400_000, 100, tally)
+    pulse.at(0.0, 1_000, tally)
+    tally.conversions.total, tally.events = 30, 100
+    moment = pulse.at(2.0, 1_000 + 86_400_000, tally)
     assert (moment.simulated_days, moment.events_rate, moment.conversions_rate, moment.days_rate) == (1.0, 50, 15, 0.5)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -35,8 +36,6 @@ def test_all_contracts_are_kept() -> None:
 )
 def test_an_import_against_them_is_noticed(tmp_path: Path, module: str, line: str, contract: str) -> None:
     """In a copy of the sources with one line more."""
-    import shutil
-
     skip = shutil.ignore_patterns("__pycache__")
     for name in ("streams", "models"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=skip)

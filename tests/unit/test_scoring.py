@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 
+from streams import scoring
 from streams.contracts.events import AddToCart, Consent, EraseUser, Purchase, Tick, View
 from streams.contracts.examples import NextItem, Outcome
 from streams.contracts.identity import Source
@@ -226,3 +228,22 @@ def test_a_users_state_is_read_once_while_he_is_active() -> None:
         log.append(event(View, number, number))
     PartitionFold(Source(Name.EVENTS, 1, 0), stored).apply(log.records, echo_models())
     assert reads.count(b"ann") == 1
+
+
+def test_a_batch_may_be_folded_before_the_one_before_it_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What isn't stored yet is read from what is to be stored, the newest of it, even if it left the cache."""
+    monkeypatch.setattr(scoring, "_CACHED_USERS", 1)
+    log = MemoryLog()
+    for number in range(12):
+        log.append(event(View, number, number, f"i{number}", user=("ann", "bo", "cleo")[number % 3]))
+    expected, store = MemoryEngine(log=log), dict[bytes, bytes]()
+    expected.batch()
+    fold = PartitionFold(Source(Name.EVENTS, 1, 0), store.get)
+    waiting = [fold.apply(log.read(start, 4), echo_models()) for start in (0, 4, 8)]
+    for effects in waiting:
+        store.update(effects.states)
+        fold.persisted(effects)
+    assert store == expected.store
+    assert [output.value for effects in waiting for output in effects.outputs if output.topic is Name.CONVERSIONS] == (
+        expected.values(Name.CONVERSIONS)
+    )
