@@ -146,8 +146,8 @@ class LearnFold:
         self.trained_ms = 0
         self.repeats = 0
         self.refused = 0
-        self._marks: dict[int, tuple[int, Seq | None]] = {
-            mark.partition: (mark.next_offset, mark.seq) for mark in learned
+        self._marks: dict[int, tuple[int, tuple[int, Seq] | None]] = {
+            mark.partition: (mark.next_offset, None if mark.seq is None else (mark.epoch, mark.seq)) for mark in learned
         }
 
     def apply(self, partition: int, records: Sequence[Record]) -> None:
@@ -169,10 +169,11 @@ class LearnFold:
             example = self._decode(record)
             if example is None:
                 continue
-            if newest is not None and example.seq <= newest:
+            place = (example.epoch, example.seq)
+            if newest is not None and place <= newest:
                 self.repeats += 1
                 continue
-            newest = example.seq
+            newest = place
             self.trained_ms = max(self.trained_ms, example.ts_ms)
             self.family.learn(example)
         if next_offset is not None:
@@ -181,8 +182,10 @@ class LearnFold:
     def learned(self) -> tuple[LearnedUpTo, ...]:
         """The marks, by partition."""
         return tuple(
-            LearnedUpTo(partition=partition, next_offset=next_offset, seq=seq)
-            for partition, (next_offset, seq) in sorted(self._marks.items())
+            LearnedUpTo(partition=partition, next_offset=next_offset, seq=None)
+            if newest is None
+            else LearnedUpTo(partition=partition, next_offset=next_offset, epoch=newest[0], seq=newest[1])
+            for partition, (next_offset, newest) in sorted(self._marks.items())
         )
 
     def _decode(self, record: Record) -> Example | None:

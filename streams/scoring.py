@@ -132,6 +132,7 @@ class PartitionFold:
             user = UserState() if data is None else user_state.decode_user(data)
             if user.epoch != self.source.epoch:
                 user.epoch, user.applied = self.source.epoch, -1
+                user.profile.session.items.clear()  # offsets of the old epoch; the next view opens a touch of this one
             if len(self._users) >= _CACHED_USERS:
                 self._users.popitem(last=False)  # the one not used for longest
             self._users[key] = user
@@ -262,8 +263,13 @@ class _Batch:
                 features=view.pack(vector),
             )
             ledger.touches += counted
-            ledger.cut += touches.add(user.pending, touch) * counted
-            self._partition._timers.set(key, touch.due_ms)
+            if (
+                touch.due_ms <= self._partition.watermark_ms
+            ):  # it came after its own horizon: a purchase may have passed
+                ledger.cut += counted
+            else:
+                ledger.cut += touches.add(user.pending, touch) * counted
+                self._partition._timers.set(key, touch.due_ms)
 
         source = self._source
         cause = Cause(source.topic, source.epoch, source.partition, record.offset, event.event_id)
@@ -323,6 +329,7 @@ class _Batch:
             id=origin.output_id(touch.offset, "outcome"),
             seq=self._next_seq(Name.EXAMPLES, offset),
             ts_ms=self._partition.watermark_ms,
+            epoch=self._source.epoch,
             touch_id=origin.output_id(touch.offset, "touch"),
             touch_type="add_to_cart" if touch.kind == touches.ADD_TO_CART else "view",
             item_id=touch.item_id,
@@ -340,6 +347,7 @@ class _Batch:
             id=self._source.output_id(offset, "next_item"),
             seq=self._next_seq(Name.EXAMPLES, offset),
             ts_ms=self._partition.watermark_ms,
+            epoch=self._source.epoch,
             prefix=tuple(previous),
             item_id=event.item_id,
             category=event.category,

@@ -46,7 +46,8 @@ class Ledger(msgspec.Struct, array_like=True):
     """What became of every record of a partition up to `applied`: the first four sum up to all records read.
 
     `late`: applied, but too old for its session; `too_old`: for every window as well; `touches` opened
-    end as `matured` or `cut` (given up for newer ones, or for consent) or wait. `credited`, `repeated`, `unattributed`:
+    end as `matured` or `cut` (given up for newer ones or for consent, or come
+    after their own horizon) or wait. `credited`, `repeated`, `unattributed`:
     what became of purchases.
     """
 

@@ -1,6 +1,6 @@
 """Records of `training.examples.v1`: labels joined to what was known at the time. A union tagged by `kind`.
 
-The learner drops repeats by `seq`, like every subscriber.
+The learner drops repeats by (`epoch`, `seq`), like every subscriber.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from streams.contracts.bounds import DurationMs, Id, TimeMs
+from streams.contracts.bounds import Count, DurationMs, Id, TimeMs
 from streams.contracts.identity import Seq
 
 MAX_PREFIX = 20
@@ -17,11 +17,15 @@ MAX_PREFIX = 20
 
 
 class _Example(Struct, frozen=True, kw_only=True, tag_field="kind"):
-    """`ts_ms` is the watermark when the label became known: a model may use the example from then on, not earlier."""
+    """`ts_ms` is the watermark when the label became known: a model may use the example from then on, not earlier.
+
+    `epoch`: of the record that triggered the example; `seq` compares within it.
+    """
 
     id: str
     seq: Seq
     ts_ms: TimeMs
+    epoch: Count = 1
 
 
 class NextItem(_Example, frozen=True, kw_only=True, tag="next_item"):

@@ -21,11 +21,15 @@ class ModelFile(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LearnedUpTo(Struct, frozen=True, kw_only=True, gc=False):
-    """Where the learner stands in one partition of the examples: next offset to read and the largest `seq` learned."""
+    """Where the learner stands in one partition of the examples.
+
+    The next offset to read, and the largest (`epoch`, `seq`) learned; no `seq` before the first.
+    """
 
     partition: Count
     next_offset: Offset
     seq: Seq | None
+    epoch: Count = 1
 
 
 class Manifest(Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ RETRIEVAL_EVERY_S = 5.0
 """Recommendations should be seen to improve within a minute."""
 
 _DELETED_WITHIN_S = 20.0
+_PAUSE_S = 0.1
 
 
 class DemoError(Exception):
@@ -133,14 +135,20 @@ def _wake_coordinator(ground: Ground) -> None:
     """A cluster makes its topic of group offsets at the first question, and has no coordinator for a second or so."""
     from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-    events = physical(ground.prefix, Name.EVENTS)
+    events = TopicPartition(physical(ground.prefix, Name.EVENTS), 0)
     consumer = Consumer({"bootstrap.servers": ground.bootstrap, "group.id": f"{ground.prefix}demo", "log_level": 0})
+    deadline_s = time.monotonic() + ground.settings.kafka.request_timeout_s
     try:
-        consumer.committed([TopicPartition(events, 0)], timeout=ground.settings.kafka.request_timeout_s)
-    except KafkaException as error:
-        raise cluster.KafkaUnreachableError(
-            f"Kafka at {ground.bootstrap} has no group coordinator: {error.args[0].str()}"
-        ) from None
+        while True:
+            try:
+                consumer.committed([events], timeout=1.0)
+                return
+            except KafkaException as error:
+                if time.monotonic() > deadline_s:
+                    raise cluster.KafkaUnreachableError(
+                        f"Kafka at {ground.bootstrap} has no group coordinator: {error.args[0].str()}"
+                    ) from None
+                time.sleep(_PAUSE_S)
     finally:
         consumer.close()
 

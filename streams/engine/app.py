@@ -40,6 +40,7 @@ def new_app(settings: Settings, bootstrap: str, role: str) -> Any:
     """
     check_versions()
     logging.getLogger("faust").setLevel(logging.WARNING)
+    logging.getLogger("aiokafka.conn").setLevel(logging.INFO)  # below, it prints keys and payloads
     engine = settings.engine
     brokers = [URL(f"kafka://{address}") for address in bootstrap.split(",")]
     app = _App(

@@ -5,6 +5,8 @@ Replaces in faust/transport/consumer.py (0.15.3):
   its gap bookkeeping goes, since batches say themselves where they begin.
 - `ack` (829), `_filter_tps_with_pending_acks` (1077), `_new_offset` (1097): a partition's offset is what `finish` was
   last told; a list of single acknowledgements with holes can't occur.
+- `seek_wait` (1440), `perform_seek` (565): never while a fetch is under way. Stock getmany asks for the generation after
+  its fetch, so that records from before a seek pass; one that asks before its fetch drops what it should keep.
 - `on_partitions_revoked` (642): finish and commit what is in flight before the bookkeeping is dropped.
 
 and in drivers/aiokafka.py `AIOKafkaConsumerThread._commit` (794): offsets go out with metadata, a failure is never
@@ -22,6 +24,8 @@ from aiokafka.errors import CommitFailedError, RebalanceInProgressError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP
+
+_NOTHING_ASSIGNED_S = 0.05
 
 RevokeHook = Callable[[set[TP]], Awaitable[None]]
 
@@ -70,6 +74,8 @@ class BatchConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.finished: dict[TP, Position] = {}
+        # A fetch that a seek overtakes would bring records of the old position, or take away those of the new one.
+        self._seeking_or_fetching = asyncio.Lock()
 
     def _new_consumer_thread(self) -> CommittingThread:
         return CommittingThread(self, loop=self.loop, beacon=self.beacon)
@@ -101,18 +107,37 @@ class BatchConsumer(Consumer):
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
             while not (self._stopped.is_set() or fetcher._stopped.is_set()):
-                generation = self.app.consumer_generation_id
-                fetched, active = await self._wait_next_records(timeout=1.0)
-                await asyncio.sleep(0)
-                for tp, records in (fetched or {}).items():
-                    # Records of an assignment that ended are dropped here and read again by whoever owns them now.
+                if not self.flow_active:
+                    await self.wait(self.can_resume_flow)
+                fetched, generation = await self._fetch()
+                for tp, records in fetched.items():
+                    # Records of an assignment that ended are dropped: a seek follows, and whoever owns them reads them.
                     if not self.flow_active or self.app.consumer_generation_id != generation:
                         break
-                    if records and (active is None or tp in active or tp in self._buffered_partitions):
+                    if records:
                         await self._hand_over(tp, records)
         except self.consumer_stopped_errors:
             if not self.transport.app.should_stop:
                 raise
+
+    async def _fetch(self) -> tuple[dict[TP, list[Any]], int]:
+        """Records of the active partitions, and the generation in which they were asked for."""
+        async with self._seeking_or_fetching:
+            generation = self.app.consumer_generation_id
+            if self.flow_active and self._get_active_partitions():
+                fetched, active = await self._wait_next_records(timeout=1.0)
+                wanted = active or ()
+                return {tp: records for tp, records in (fetched or {}).items() if tp in wanted}, generation
+        await asyncio.sleep(_NOTHING_ASSIGNED_S)
+        return {}, generation
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        async with self._seeking_or_fetching:
+            await super().seek_wait(partitions)
+
+    async def perform_seek(self) -> None:
+        async with self._seeking_or_fetching:
+            await super().perform_seek()
 
     async def _hand_over(self, tp: TP, records: list[Any]) -> None:
         if self._is_changelog_tp(tp):  # recovery takes single records

@@ -67,7 +67,7 @@ class ScoreRole:
         self._events = self._topic_of(Name.EVENTS)
         self._workers: dict[int, PartitionWorker] = {}
         self._opening = asyncio.Lock()
-        self._revocations = 0
+        self._ended_generation: int | None = None
         self._draining = False
         self._ticked_s: dict[int, float] = {}
 
@@ -155,17 +155,20 @@ class ScoreRole:
         """The partition's worker, made when it is first asked for; none if the assignment that asks for it has ended: a
         batch of then would overtake those before it, and a fold of then may have missed what another worker did."""
         async with self._opening:
-            if self._draining or generation != self.app.consumer_generation_id:
+            if self._is_over(generation):
                 return None
             worker = self._workers.get(tp.partition)
             if worker is None:
-                revocations = self._revocations
                 worker = await self._open(tp)
-                if self._draining or revocations != self._revocations:
+                if self._is_over(generation):
                     await worker.drain(0.0)
                     return None
                 self._workers[tp.partition] = worker
             return worker
+
+    def _is_over(self, generation: int) -> bool:
+        """The partitions of this generation were revoked; from then until the next one begins there are none."""
+        return self._draining or generation == self._ended_generation or generation != self.app.consumer_generation_id
 
     async def _open(self, tp: TP) -> PartitionWorker:
         """A worker for the partition, at the watermark that belongs to its committed offset."""
@@ -211,7 +214,7 @@ class ScoreRole:
             )
 
     async def _on_revoke(self, revoked: set[TP]) -> None:
-        self._revocations += 1
+        self._ended_generation = self.app.consumer_generation_id
         await self._drain({tp.partition for tp in revoked if tp.topic == self._events})
 
     async def _drain(self, partitions: set[int]) -> None:

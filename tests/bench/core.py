@@ -109,13 +109,14 @@ def run(seed: int, warm: int, measured: int) -> dict[str, Any]:
         "with 20 recommendations per view": Variant((conversions, recommendations), trained),
     }
     blocks = list(_blocks(log[warm:]))
-    per_event = _variants(partition, blocks, variants)
+    per_event, reference = _variants(partition, blocks, variants)
     return {
         "us_per_event": {name: _summary(values) for name, values in per_event.items()},
         "events_per_s": {name: 1e6 / report.median(values) for name, values in per_event.items()},
         "budget_us": {"core without model inference": BUDGET_US},
         "stages_us": _stages(partition, blocks, trained),
         "learning_us_per_example": learning,
+        "reference_loop_us": _summary(reference) | {"best": min(reference)},
         "log": _facts(log[warm:], partition, blocks, trained),
     }
 
@@ -153,19 +154,32 @@ def _learning(examples: Sequence[Record]) -> tuple[dict[str, Any], ConversionSco
 
 def _variants(
     partition: _Warm, blocks: Sequence[Sequence[Record]], variants: dict[str, Variant]
-) -> dict[str, list[float]]:
+) -> tuple[dict[str, list[float]], list[float]]:
+    """Microseconds per event by variant and block; and of the reference loop, between the turns."""
     folds = {name: partition.fold() for name in variants}
     values: dict[str, list[float]] = defaultdict(list)
+    reference: list[float] = []
     usual = scoring.DECISIONS
     try:
         for first in range(0, len(blocks), TURN):
+            reference.append(_reference())
             for name, variant in variants.items():
                 scoring.DECISIONS = variant.decisions  # type: ignore[assignment]
                 for block in blocks[first : first + TURN]:
                     values[name].append(_timed(folds[name], block, variant.models) / len(block))
     finally:
         scoring.DECISIONS = usual
-    return values
+    return values, reference
+
+
+def _reference() -> float:
+    """Microseconds of CPU for a fixed piece of plain Python: how fast the core is just now, others on the machine
+    sharing its caches and clock."""
+    started = thread_time_ns()
+    total, table = 0, dict.fromkeys(range(256), 1)
+    for number in range(20_000):
+        total += table[number & 255]
+    return (thread_time_ns() - started) / 1000
 
 
 def _timed(fold: PartitionFold, block: Sequence[Record], models: Models) -> float:

@@ -102,20 +102,7 @@ def test_neighbours_of_bad_records_are_processed(engine: Engine, bad: dict[str, 
     assert_as_folded(engine)
 
 
-_BLOCKS = pytest.mark.xfail(
-    reason="the fold copies it whole, so its outputs exceed what their topics take", strict=True
-)
-
-
-@pytest.mark.parametrize(
-    "place",
-    [
-        "value",
-        pytest.param("key", marks=_BLOCKS),
-        pytest.param("headers", marks=_BLOCKS),
-        pytest.param("traceparent", marks=_BLOCKS),
-    ],
-)
+@pytest.mark.parametrize("place", ["value", "key", "headers", "traceparent"])
 def test_a_record_as_large_as_the_topic_takes_does_not_block_its_partition(
     new_engine: Callable[..., Engine], place: str
 ) -> None:

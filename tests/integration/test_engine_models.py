@@ -141,11 +141,10 @@ def _broken(engine: Engine, kind: str) -> tuple[Manifest, str]:
     """A faulty version that ranks above all before it, and what its refusal must say."""
     good, rank = _trained(60), 200 + KINDS.index(kind)
     if kind == "truncated":
-        manifest = _announce(engine, good, rank, version="truncated")
         folder = engine.store / "conversion" / "truncated"
         folder.mkdir()
         (folder / TENSORS).write_bytes(good[:-100])
-        return manifest, "bytes, the manifest says"
+        return _announce(engine, good, rank, version="truncated"), "bytes, the manifest says"
     if kind == "wrong hash":
         other = bytes([*good[:-1], good[-1] ^ 1])
         return _announce(

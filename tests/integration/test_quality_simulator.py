@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def quality() -> Quality:
-    paces = {"conversion": 6 * HOUR_MS, "retrieval": 6 * HOUR_MS}
+    paces = {"conversion": 6 * HOUR_MS, "retrieval": 24 * HOUR_MS}
     measured = measure(SHOP, every_nth_list=10, every_ms=paces)
     print(msgspec.json.format(msgspec.json.encode(measured)).decode())
     return measured

@@ -105,6 +105,8 @@ def outcomes_of(records: list[Record]) -> tuple[list[Found], int, int]:
         touch["matures"] = matures if matures is not None and (given_up is None or matures <= given_up) else None
         touch["until"] = min(o for o in (matures, given_up, len(records)) if o is not None)
         touch["cut"] = given_up is not None and touch["until"] == given_up and touch["matures"] is None
+        if due <= watermarks[touch["offset"]]:  # after its own horizon: never waits
+            touch["matures"], touch["until"], touch["cut"] = None, touch["offset"], True
 
     refused.clear()
     delays: dict[int, int] = {}

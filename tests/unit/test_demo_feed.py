@@ -13,7 +13,7 @@ import pytest
 
 from streams.broker import config
 from streams.demo import ground as grounds
-from streams.demo.feed import LEAD, OPTIONS, Feed, catalog_rows, row_of
+from streams.demo.feed import INTERCEPT, LEAD, OPTIONS, Feed, catalog_rows, row_of
 from streams.demo.signals import Stop
 from streams.demo.worker import endpoints_in
 from streams.ops.clock import FakeClock
@@ -33,6 +33,10 @@ def test_the_catalogue_goes_to_its_topic_with_titles() -> None:
     assert len(rows) == OPTIONS.items
     assert {row.topic for row in rows} == {"catalog"}  # type: ignore[union-attr]
     assert all(msgspec.json.decode(row.value)["title"] for row in rows)  # type: ignore[union-attr]
+
+
+def test_the_intercept_is_that_of_a_pilot_run() -> None:
+    assert Shop(OPTIONS).intercept == pytest.approx(INTERCEPT, abs=1e-3)
 
 
 def test_good_and_other_bad_arrivals_are_sent_as_they_are() -> None:
