@@ -5,8 +5,8 @@ Replaces in faust/transport/consumer.py (0.15.3):
   its gap bookkeeping goes, since batches say themselves where they begin.
 - `ack` (829), `_filter_tps_with_pending_acks` (1077), `_new_offset` (1097): a partition's offset is what `finish` was
   last told; a list of single acknowledgements with holes can't occur.
-- `seek_wait` (1440), `perform_seek` (565): never while a fetch is under way. Stock getmany asks for the generation after
-  its fetch, so that records from before a seek pass; one that asks before its fetch drops what it should keep.
+- `seek_wait` (1440), `perform_seek` (565): never while a fetch is under way, whose records would be of the old position
+  or be dropped although they are of the new one.
 - `on_partitions_revoked` (642): finish and commit what is in flight before the bookkeeping is dropped.
 
 and in drivers/aiokafka.py `AIOKafkaConsumerThread._commit` (794): offsets go out with metadata, a failure is never
@@ -74,7 +74,6 @@ class BatchConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.finished: dict[TP, Position] = {}
-        # A fetch that a seek overtakes would bring records of the old position, or take away those of the new one.
         self._seeking_or_fetching = asyncio.Lock()
 
     def _new_consumer_thread(self) -> CommittingThread:
