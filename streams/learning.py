@@ -13,20 +13,16 @@ import msgspec
 
 from models.conversion.codec import from_tensors as conversion_from_tensors
 from models.conversion.codec import to_tensors as conversion_to_tensors
-from models.conversion.encoding import FeatureSpec
 from models.conversion.model import ConversionModel
-from models.conversion.scorer import ConversionScorer
 from models.evaluation.progressive import Progressive
 from models.registry.files import decode_tensors, encode_tensors
-from models.retrieval.recommender import RetrievalIndex, RetrievalLearner
+from models.retrieval.recommender import RetrievalLearner
 from streams.contracts.examples import Example, NextItem, Outcome
 from streams.contracts.identity import Seq
 from streams.contracts.snapshots import LearnedUpTo
 from streams.features import view
 from streams.ingest import Record
-
-CONVERSION_SPEC = FeatureSpec(names=view.FEATURES, crosses=view.CROSSES)
-TENSORS = "model.safetensors"
+from streams.serving import CONVERSION, CONVERSION_SPEC, RETRIEVAL, TENSORS
 
 _decoder: msgspec.json.Decoder[Example] = msgspec.json.Decoder(Example)
 
@@ -51,8 +47,8 @@ class Family(Protocol):
 class ConversionFamily:
     """Purchase within the horizon, from outcomes of touches."""
 
-    name: ClassVar[str] = "conversion"
-    feature_schema: ClassVar[str] = view.SCHEMA
+    name: ClassVar[str] = CONVERSION.name
+    feature_schema: ClassVar[str] = CONVERSION.feature_schema
 
     def __init__(self, model: ConversionModel | None = None) -> None:
         self._model = model or ConversionModel(CONVERSION_SPEC)
@@ -84,17 +80,12 @@ class ConversionFamily:
         """From a snapshot's files. Raises ValueError if they are damaged or don't fit."""
         return cls(conversion_from_tensors(decode_tensors(files[TENSORS]), CONVERSION_SPEC))
 
-    @staticmethod
-    def serving(files: Mapping[str, bytes]) -> ConversionScorer:
-        """What scores, from a snapshot's files. Raises ValueError if they are damaged or don't fit."""
-        return ConversionScorer.from_tensors(decode_tensors(files[TENSORS]), CONVERSION_SPEC)
-
 
 class RetrievalFamily:
     """The item after these, from steps of sessions."""
 
-    name: ClassVar[str] = "retrieval"
-    feature_schema: ClassVar[str] = "item-ids-1"
+    name: ClassVar[str] = RETRIEVAL.name
+    feature_schema: ClassVar[str] = RETRIEVAL.feature_schema
 
     def __init__(self, learner: RetrievalLearner | None = None, examples: int = 0) -> None:
         self._learner = learner or RetrievalLearner()
@@ -119,11 +110,6 @@ class RetrievalFamily:
         """From a snapshot's files. Raises ValueError if they are damaged or don't fit."""
         counts = msgspec.json.decode(files["counts.json"], type=dict[str, int])
         return cls(RetrievalLearner.from_tensors(decode_tensors(files[TENSORS])), counts["examples"])
-
-    @staticmethod
-    def serving(files: Mapping[str, bytes]) -> RetrievalIndex:
-        """What recommends, from a snapshot's files. Raises ValueError if they are damaged or don't fit."""
-        return RetrievalIndex.from_tensors(decode_tensors(files[TENSORS]))
 
 
 FAMILIES: tuple[type[ConversionFamily] | type[RetrievalFamily], ...] = (ConversionFamily, RetrievalFamily)

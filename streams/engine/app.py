@@ -11,6 +11,7 @@ from yarl import URL
 
 from streams.engine.compat import check_versions
 from streams.engine.consumer import BatchTransport
+from streams.engine.groups import group_of
 from streams.engine.recovery import install
 from streams.engine.schema import BatchSchema
 from streams.ops.settings import Settings
@@ -25,11 +26,6 @@ class _App(faust.App):
 
     def _create_directories(self) -> None:
         pass
-
-
-def group_of(settings: Settings, role: str) -> str:
-    """Consumer group of a role; the prefix keeps environments on one cluster apart."""
-    return f"{settings.kafka.topic_prefix}{settings.engine.app_id}-{role}"
 
 
 def new_app(settings: Settings, bootstrap: str, role: str) -> Any:

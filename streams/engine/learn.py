@@ -17,12 +17,18 @@ import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+)
 
 from models.registry.store import ModelStore, version_for
 from streams.contracts.snapshots import Manifest, ModelFile
 from streams.contracts.topics import Name, physical
 from streams.engine import app as apps
 from streams.engine.delivery import Delivery, Outgoing
+from streams.engine.groups import group_of
 from streams.engine.model_set import read_manifest
 from streams.engine.position import Clockwork
 from streams.ingest import Record
@@ -187,7 +193,7 @@ class LearnRole:
     async def _require_alone(self) -> None:
         """A second learn worker stops here, before its joining would take partitions from the first. A killed one is a
         member until its session is over."""
-        group = apps.group_of(self._settings, "learn")
+        group = group_of(self._settings, "learn")
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
         await admin.start()
         try:
@@ -241,7 +247,10 @@ class LearnRole:
 
 
 async def _members(admin: AIOKafkaAdminClient, group: str) -> int:
-    """How many members the group has, dying ones included."""
-    (answer,) = await admin.describe_consumer_groups([group])
+    """How many members the group has, dying ones included; while a fresh cluster has no coordinator yet, count one."""
+    try:
+        (answer,) = await admin.describe_consumer_groups([group])
+    except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError):
+        return 1
     (description,) = answer.groups
     return len(description[5])  # error, group, state, protocol type, protocol, members

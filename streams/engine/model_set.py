@@ -20,11 +20,10 @@ from streams.contracts.outputs import ModelRef
 from streams.contracts.snapshots import Manifest
 from streams.decisions.context import Models
 from streams.features.view import PRIOR_CONVERSION_RATE
-from streams.learning import CONVERSION_SPEC, FAMILIES, ConversionFamily, RetrievalFamily
+from streams.serving import CONVERSION, CONVERSION_SPEC, RETRIEVAL, SERVED
 
 _log = structlog.get_logger(__name__)
 _decoder: msgspec.json.Decoder[Manifest] = msgspec.json.Decoder(Manifest)
-_FAMILY = {family.name: family for family in FAMILIES}
 
 
 class ModelSet:
@@ -48,8 +47,8 @@ class ModelSet:
         self._on_use = on_use
         self._on_refuse = on_refuse
         self._serving: dict[str, Any] = {
-            ConversionFamily.name: ConversionScorer.from_prior(CONVERSION_SPEC, PRIOR_CONVERSION_RATE),
-            RetrievalFamily.name: None,
+            CONVERSION.name: ConversionScorer.from_prior(CONVERSION_SPEC, PRIOR_CONVERSION_RATE),
+            RETRIEVAL.name: None,
         }
         self._manifests: dict[str, Manifest] = {}
         self._wanted: dict[str, Manifest] = {}
@@ -58,10 +57,10 @@ class ModelSet:
     def current(self) -> Models:
         """The set for one batch."""
         return Models(
-            conversion=self._serving[ConversionFamily.name],
-            conversion_ref=self._ref(ConversionFamily.name),
-            retrieval=self._serving[RetrievalFamily.name],
-            retrieval_ref=self._ref(RetrievalFamily.name),
+            conversion=self._serving[CONVERSION.name],
+            conversion_ref=self._ref(CONVERSION.name),
+            retrieval=self._serving[RETRIEVAL.name],
+            retrieval_ref=self._ref(RETRIEVAL.name),
             sellable=self._catalog.sellable,
             newest_items=self._catalog.newest(),
             catalog_offset=self._catalog.offset,
@@ -70,7 +69,7 @@ class ModelSet:
     def announce(self, key: bytes | None, value: bytes | None, next_offset: int) -> None:
         """A record of `models.snapshots.v1`: load it in the background if it is newer than what is wanted so far."""
         manifest = read_manifest(value)
-        if manifest is None or manifest.name not in _FAMILY or (key or b"").decode(errors="replace") != manifest.name:
+        if manifest is None or manifest.name not in SERVED or (key or b"").decode(errors="replace") != manifest.name:
             _log.warning("snapshot announcement not understood", offset=next_offset - 1)
             return
         wanted = self._wanted.get(manifest.name)
@@ -87,6 +86,10 @@ class ModelSet:
             await asyncio.wait(self._loading)
 
     async def _load(self, manifest: Manifest) -> None:
+        used = self._manifests.get(manifest.name)
+        if used is not None and (used.version, used.files) == (manifest.version, manifest.files):
+            self._manifests[manifest.name] = manifest  # nothing was learned, only the marks moved on
+            return
         try:
             serving = await asyncio.to_thread(self._read, manifest)
         except (ValueError, KeyError, OSError) as error:
@@ -101,10 +104,10 @@ class ModelSet:
         self._on_use(manifest.name, manifest.version, manifest.feature_schema)
 
     def _read(self, manifest: Manifest) -> Any:
-        family = _FAMILY[manifest.name]
-        if manifest.feature_schema != family.feature_schema:
-            raise ValueError(f"feature schema {manifest.feature_schema}, this worker computes {family.feature_schema}")
-        return family.serving(self._store.read(manifest.name, manifest.version, manifest.files))
+        model = SERVED[manifest.name]
+        if manifest.feature_schema != model.feature_schema:
+            raise ValueError(f"feature schema {manifest.feature_schema}, this worker computes {model.feature_schema}")
+        return model.load(self._store.read(manifest.name, manifest.version, manifest.files))
 
     def _ref(self, name: str) -> ModelRef:
         manifest = self._manifests.get(name)

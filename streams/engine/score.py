@@ -21,6 +21,7 @@ from streams.contracts.topics import Name, physical
 from streams.engine import app as apps
 from streams.engine.delivery import Delivery, Outgoing
 from streams.engine.follower import TopicFollower
+from streams.engine.groups import group_of
 from streams.engine.model_set import ModelSet
 from streams.engine.partition import PartitionWorker
 from streams.engine.position import Clockwork
@@ -196,7 +197,7 @@ class ScoreRole:
 
     async def _position(self, tp: TP) -> tuple[int, Clockwork]:
         """The next offset to read and what was committed with it; the log's beginning before the first commit."""
-        group = apps.group_of(self._settings, "score")
+        group = group_of(self._settings, "score")
         committed = (await self._admin.list_consumer_group_offsets(group)).get((tp.topic, tp.partition))
         if committed is None or committed.offset < 0:
             return (await self.app.consumer.earliest_offsets(tp)).get(tp) or 0, Clockwork()

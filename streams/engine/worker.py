@@ -11,22 +11,24 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 import uvloop
 
 from streams import __version__
 from streams.contracts.topics import Name, physical
-from streams.engine.app import group_of
+from streams.engine.groups import group_of
 from streams.engine.idle import wait_until_idle
-from streams.engine.learn import LearnRole
-from streams.engine.score import ScoreRole
 from streams.ops import logs
 from streams.ops.clock import SystemClock
 from streams.ops.health import Condition, Health, HealthServer
 from streams.ops.metrics import Metrics
 from streams.ops.settings import Settings, as_environment
+
+if TYPE_CHECKING:
+    from streams.engine.learn import LearnRole
+    from streams.engine.score import ScoreRole
 
 Role = Literal["score", "learn", "all"]
 ROLES: tuple[Role, ...] = ("score", "learn", "all")
@@ -98,10 +100,15 @@ class _Process:
         return OK
 
     def _new_role(self) -> ScoreRole | LearnRole:
+        # Imported here: half of a worker's start is imports, and neither needs the other's.
         if self._role == "learn":
+            from streams.engine.learn import LearnRole
+
             return LearnRole(
                 self._settings, self._bootstrap, metrics=self._metrics, health=self._health, failed=self._fail
             )
+        from streams.engine.score import ScoreRole
+
         return ScoreRole(
             self._settings,
             self._bootstrap,

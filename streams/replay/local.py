@@ -26,9 +26,10 @@ from streams.contracts.topics import Name
 from streams.decisions.context import Models
 from streams.features.view import PRIOR_CONVERSION_RATE
 from streams.ingest import Record
-from streams.learning import CONVERSION_SPEC, FAMILIES, ConversionFamily, LearnFold, RetrievalFamily
+from streams.learning import FAMILIES, ConversionFamily, LearnFold, RetrievalFamily
 from streams.replay.sources.rows import SourceEvent
 from streams.scoring import Effects, PartitionFold
+from streams.serving import CONVERSION_SPEC, SERVED
 
 HOUR_MS = 3_600_000
 EVERY_MS: Mapping[str, int] = {ConversionFamily.name: HOUR_MS, RetrievalFamily.name: HOUR_MS}
@@ -161,7 +162,7 @@ class _Run:
         if not family.examples or self._refs[name].version.startswith(f"{family.examples:012d}-"):
             return
         files = family.files()
-        self._serving[name] = family.serving(files)
+        self._serving[name] = SERVED[name].load(files)
         self._refs[name] = ModelRef(name, version_for(family.examples, files))
 
 

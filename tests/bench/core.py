@@ -30,6 +30,7 @@ from streams.ingest import Record
 from streams.labels import touches
 from streams.learning import ConversionFamily, LearnFold, RetrievalFamily
 from streams.scoring import Effects, PartitionFold
+from streams.serving import CONVERSION, RETRIEVAL
 from streams.simulator import Shop, SimulatorOptions
 from tests.bench import report
 from tests.bench.stopwatch import Stopwatch
@@ -149,7 +150,7 @@ def _learning(examples: Sequence[Record]) -> tuple[dict[str, Any], ConversionSco
             learner.apply(0, block)
             values.append((thread_time_ns() - started) / 1000 / len(block))
         figures[family.name] = _summary(values[len(values) // 2 :]) | {"examples": len(mine)}
-    return figures, conversion.serving(conversion.files()), retrieval.serving(retrieval.files())
+    return figures, CONVERSION.load(conversion.files()), RETRIEVAL.load(retrieval.files())
 
 
 def _variants(

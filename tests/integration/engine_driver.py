@@ -6,6 +6,7 @@ out: the folds of the program, run over the log as Kafka holds it, with no Kafka
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -36,9 +37,9 @@ from streams.contracts.topics import Name, physical
 from streams.decisions.context import Models
 from streams.features.view import PRIOR_CONVERSION_RATE
 from streams.ingest import Record
-from streams.learning import CONVERSION_SPEC
 from streams.ops.settings import KafkaSettings
 from streams.scoring import Output, PartitionFold
+from streams.serving import CONVERSION_SPEC
 
 SESSION_TIMEOUT_S = 6
 """The broker's smallest: a killed member holds its partitions for so long."""
@@ -400,8 +401,7 @@ def assert_as_folded(engine: Engine, *, repeats: bool = False, log: Log | None =
     for name in OUTPUT_TOPICS:
         for partition, records in engine.read(name).items():
             expected = folded.outputs[name][partition]
-            kept = without_repeats(records) if repeats else records
-            assert [(r.key, r.value, list(r.headers)) for r in kept] == [(o.key, o.value, o.headers) for o in expected]
+            _assert_equal(f"{name} {partition}", without_repeats(records) if repeats else records, expected)
             ids = {json.loads(o.value)["id"] for o in expected}
             assert len(ids) == len(expected), f"{name}: ids are not unique"
             assert {json.loads(r.value or b"")["id"] for r in records} == ids
@@ -411,6 +411,22 @@ def assert_as_folded(engine: Engine, *, repeats: bool = False, log: Log | None =
     assert not different, f"{len(different)} of {len(states)} states differ from the fold"
     assert_position(engine, log, folded)
     return folded
+
+
+def _assert_equal(place: str, found: Sequence[Record], expected: Sequence[Output]) -> None:
+    """All of both, or the first place where they part: pytest can't show a difference of thousands of records."""
+    for record, output in itertools.zip_longest(found, expected):
+        is_equal = (
+            record
+            and output
+            and (record.key, record.value, list(record.headers))
+            == (
+                output.key,
+                output.value,
+                output.headers,
+            )
+        )
+        assert is_equal, f"{place}: {len(found)} for {len(expected)} outputs; the first other: {record} for {output}"
 
 
 def assert_position(engine: Engine, log: Log, folded: Folded) -> None:

@@ -19,7 +19,8 @@ from models.registry.store import ModelStore, StoredFile, version_for
 from streams.contracts.snapshots import LearnedUpTo, Manifest, ModelFile
 from streams.contracts.topics import Name
 from streams.features import view
-from streams.learning import TENSORS, ConversionFamily
+from streams.learning import ConversionFamily
+from streams.serving import TENSORS
 
 pytestmark = pytest.mark.broker
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -231,7 +232,8 @@ def test_the_worker_gets_role_idle_limit_and_address_and_its_exit_code_is_ours(
     import streams.engine  # noqa: F401  the stand-in is its child
 
     _stand_in(monkeypatch, "streams.engine", "worker", run)
-    monkeypatch.setattr("streams.ops.cluster.require_reachable", lambda _: None)
+    monkeypatch.setattr("streams.ops.cluster.admin_client", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr("streams.ops.topics.require", lambda *_: None)
     monkeypatch.setenv("CLICKWAKE_KAFKA__BOOTSTRAP", "kafka:9092")
     assert _run(capsys, "worker", "--role", "learn", "--exit-when-idle", "2.5")[0] == 3
     assert _run(capsys, "worker")[0] == 3

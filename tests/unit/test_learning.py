@@ -15,6 +15,7 @@ from streams.contracts.snapshots import LearnedUpTo
 from streams.contracts.topics import Name
 from streams.ingest import Record
 from streams.learning import FAMILIES, ConversionFamily, Gap, LearnFold, RetrievalFamily
+from streams.serving import SERVED
 from streams.testing import MemoryEngine
 from streams.testing.strategies import START_MS
 
@@ -111,12 +112,12 @@ class TestEveryFamily:
         assert fold.family.files() == learned_from(family, records()).family.files()
 
     def test_a_snapshot_can_serve(self, family: type[Family]) -> None:
-        family.serving(learned_from(family, records()).family.files())
+        SERVED[family.name].load(learned_from(family, records()).family.files())
 
     def test_a_damaged_snapshot_is_refused(self, family: type[Family]) -> None:
         files = learned_from(family, records()).family.files()
         broken = files | {"model.safetensors": files["model.safetensors"][:-9]}
-        for use in (family.restored, family.serving):
+        for use in (family.restored, SERVED[family.name].load):
             with pytest.raises(ValueError, match=r"."):
                 use(broken)
 
