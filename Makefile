@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench lock schemas clean
+.PHONY: help setup demo test slow check format bench lock schemas clean
 
 help:            ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -27,6 +27,9 @@ demo: setup      ## broker, simulated shop, workers and a live view; Ctrl-C clea
 
 test: setup check   ## all checks and tests
 	$(BIN)/python -m pytest $(ARGS)
+
+slow: setup      ## the tests that take longest: faults, the whole demo, quality
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 check: setup     ## lint, format, types, import rules
 	$(BIN)/ruff check .

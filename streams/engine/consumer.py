@@ -6,7 +6,7 @@ Replaces in faust/transport/consumer.py (0.15.3):
 - `ack` (829), `_filter_tps_with_pending_acks` (1077), `_new_offset` (1097): a partition's offset is what `finish` was
   last told; a list of single acknowledgements with holes can't occur.
 - `seek_wait` (1440), `perform_seek` (565): never while a fetch is under way, whose records would be of the old position
-  or be dropped although they are of the new one.
+  or be dropped although they are of the new one. `perform_seek` also rewinds what was read but never committed.
 - `on_partitions_revoked` (642): finish and commit what is in flight before the bookkeeping is dropped.
 
 and in drivers/aiokafka.py `AIOKafkaConsumerThread._commit` (794): offsets go out with metadata, a failure is never
@@ -123,10 +123,10 @@ class BatchConsumer(Consumer):
         """Records of the active partitions, and the generation in which they were asked for."""
         async with self._seeking_or_fetching:
             generation = self.app.consumer_generation_id
-            if self.flow_active and self._get_active_partitions():
-                fetched, active = await self._wait_next_records(timeout=1.0)
-                wanted = active or ()
-                return {tp: records for tp, records in (fetched or {}).items() if tp in wanted}, generation
+            # A copy: Faust changes its set meanwhile, and aiokafka takes an empty one for all partitions.
+            active = set(self._get_active_partitions())
+            if self.flow_active and active:
+                return await self._getmany(active, timeout=1.0), generation
         await asyncio.sleep(_NOTHING_ASSIGNED_S)
         return {}, generation
 
@@ -137,6 +137,10 @@ class BatchConsumer(Consumer):
     async def perform_seek(self) -> None:
         async with self._seeking_or_fetching:
             await super().perform_seek()
+            beginning = {tp for tp in self.assignment() if not self._is_changelog_tp(tp) and not self._read_offset[tp]}
+            if beginning:
+                earliest = await self.earliest_offsets(*beginning)
+                await super().seek_wait({tp: earliest.get(tp) or 0 for tp in beginning})
 
     async def _hand_over(self, tp: TP, records: list[Any]) -> None:
         if self._is_changelog_tp(tp):  # recovery takes single records

@@ -98,6 +98,7 @@ def test_every_learner_has_a_higher_epoch_and_no_snapshot_ranks_below_the_one_be
         assert ranks[0][0] < ranks[-1][0]
 
 
+@pytest.mark.slow
 def test_marks_of_all_partitions_reach_their_ends_after_a_kill(
     new_engine: Callable[..., Engine], examples: list[Sent]
 ) -> None:
@@ -117,6 +118,7 @@ def test_marks_of_all_partitions_reach_their_ends_after_a_kill(
     assert _files(engine).keys() == {"conversion", "retrieval"}
 
 
+@pytest.mark.slow
 def test_a_second_learner_stops_and_leaves_the_first_undisturbed(killed: Engine, examples: list[Sent]) -> None:
     with killed.running("learn") as first:
         wait_for("it is ready", lambda: first.get("/ready")[0] == 200)

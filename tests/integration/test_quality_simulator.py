@@ -15,7 +15,7 @@ from tests.bench.quality import Quality, measure
 SHOP = SimulatorOptions(seed=1, events=50_000, users=800)
 """Three weeks, so two of them with labels learned; about 18,000 touches are judged."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,6 @@ def _repeat(engine: Engine, partition: int, count: int) -> None:
 
 
 @pytest.mark.broker
-@pytest.mark.slow
 def test_repeats_are_dropped_and_the_latest_list_of_each_user_is_kept(new_engine: Callable[..., Engine]) -> None:
     engine = new_engine(partitions=2)
     shop = Shop(msgspec.structs.replace(OPTIONS, bad=0.0), intercept=-5.0)
