@@ -42,6 +42,7 @@ def _set_limit(engine: Engine, name: Name, size: int) -> None:
         done.result(10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [Name.RECOMMENDATIONS, Name.USER_STATE])
 def test_what_kafka_refuses_stops_the_worker_with_nothing_committed_and_comes_after_the_repair(
     new_engine: Callable[..., Engine], name: Name
@@ -62,6 +63,7 @@ def test_what_kafka_refuses_stops_the_worker_with_nothing_committed_and_comes_af
     assert len(folded.outputs[Name.CONVERSIONS][0]) == 600
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_a_broker_that_goes_away_stops_the_worker_and_after_its_return_nothing_is_missing(tmp_path: Path) -> None:
     settings = BrokerSettings(port=0, data_dir=tmp_path / "data", heap_mb=256)

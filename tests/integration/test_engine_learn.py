@@ -99,6 +99,7 @@ def test_every_learner_has_a_higher_epoch_and_no_snapshot_ranks_below_the_one_be
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_marks_of_all_partitions_reach_their_ends_after_a_kill(
     new_engine: Callable[..., Engine], examples: list[Sent]
 ) -> None:
@@ -118,6 +119,7 @@ def test_marks_of_all_partitions_reach_their_ends_after_a_kill(
     assert _files(engine).keys() == {"conversion", "retrieval"}
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_a_second_learner_stops_and_leaves_the_first_undisturbed(killed: Engine, examples: list[Sent]) -> None:
     with killed.running("learn") as first:

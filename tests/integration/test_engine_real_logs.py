@@ -121,6 +121,7 @@ def test_a_worker_killed_within_the_rees46_log_loses_nothing_and_repeats_only_eq
     assert len(folded.states) == len(rees46.folded.states)
 
 
+@pytest.mark.slow
 def test_a_worker_killed_within_the_taobao_log_loses_nothing_and_repeats_only_equals(
     new_engine: Callable[..., Engine], shared_data: Path
 ) -> None:

@@ -27,6 +27,7 @@ def loaded(new_engine: Callable[..., Engine]) -> Engine:
     return engine
 
 
+@pytest.mark.slow
 def test_restarts_with_a_backlog_lose_nothing_and_repeat_nothing(loaded: Engine) -> None:
     """Stock Faust loses events here: it resumes partitions before it seeks them (see engine/recovery.py)."""
     log_ends = loaded.ends(Name.EVENTS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from typing import NamedTuple
@@ -114,10 +113,8 @@ def test_metrics_count_what_was_done(seen: Seen) -> None:
     assert 'clickwake_outputs_emitted_total{application="conversion",degraded="true"} 1.0' in seen.metrics
 
 
-def test_promtool_finds_no_fault_in_the_metrics(seen: Seen) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("needs promtool of Prometheus on the path")
+def test_promtool_finds_no_fault_in_the_metrics(seen: Seen, tool: Callable[[str, str], str]) -> None:
+    promtool = tool("promtool", "prometheus")
     checked = subprocess.run(
         [promtool, "check", "metrics"], input=seen.metrics, text=True, capture_output=True, timeout=30
     )

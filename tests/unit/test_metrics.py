@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -127,12 +127,12 @@ def test_two_workers_in_one_process_have_their_own_numbers() -> None:
     assert other.registry.get_sample_value("clickwake_events_consumed_total", labels) == 0
 
 
-def test_promtool_finds_nothing_to_complain_about() -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("needs promtool (in Debian's package `prometheus`)")
+def test_promtool_finds_nothing_to_complain_about(tool: Callable[[str, str], str]) -> None:
     done = subprocess.run(
-        [promtool, "check", "metrics"], input=generate_latest(_filled().registry), capture_output=True, timeout=60
+        [tool("promtool", "prometheus"), "check", "metrics"],
+        input=generate_latest(_filled().registry),
+        capture_output=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr.decode()
 
