@@ -7,7 +7,7 @@
 5. release the source offset, with its watermark, for the next commit
 
 A crash between any two steps repeats the batch from step 1: states of 3 make its applied events no-ops, and outputs
-sent again have the ids and sequence numbers they had. Whatever can't be delivered stops the worker.
+sent again have the ids they had and sequence numbers no larger. Whatever can't be delivered stops the worker.
 """
 
 from __future__ import annotations

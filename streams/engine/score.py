@@ -126,9 +126,15 @@ class ScoreRole:
         self._metrics.state_bytes.set(self.state.bytes)
         if ready:
             await self._take_partitions()
+            self._metrics.topic(Name.EVENTS).lag.set(self._lag())
         if ready and self._settings.engine.tick_idle_s:
             for partition, worker in list(self._workers.items()):
                 await self._tick_if_idle(partition, worker)
+
+    def _lag(self) -> int:
+        """Records of this worker's partitions that are in the log and not yet queued here, as far as fetches told."""
+        ends = {p: self.app.consumer.highwater(TP(self._events, p)) for p in self._workers}
+        return sum(max((end or 0) - self._workers[p].next_offset, 0) for p, end in ends.items())
 
     async def _on_batch(self, event: Any) -> None:
         try:

@@ -42,8 +42,7 @@ def _set_limit(engine: Engine, name: Name, size: int) -> None:
         done.result(10)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [Name.RECOMMENDATIONS, Name.USER_STATE])
+@pytest.mark.parametrize("name", [Name.RECOMMENDATIONS, pytest.param(Name.USER_STATE, marks=pytest.mark.slow)])
 def test_what_kafka_refuses_stops_the_worker_with_nothing_committed_and_comes_after_the_repair(
     new_engine: Callable[..., Engine], name: Name
 ) -> None:

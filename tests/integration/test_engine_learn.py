@@ -120,7 +120,6 @@ def test_marks_of_all_partitions_reach_their_ends_after_a_kill(
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_second_learner_stops_and_leaves_the_first_undisturbed(killed: Engine, examples: list[Sent]) -> None:
     with killed.running("learn") as first:
         wait_for("it is ready", lambda: first.get("/ready")[0] == 200)

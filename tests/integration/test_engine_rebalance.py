@@ -45,7 +45,6 @@ def traffic(engine: Engine) -> Iterator[None]:
     assert sender.totals.failed == 0
 
 
-@pytest.mark.slow
 def test_nothing_is_lost_when_workers_join_leave_and_die_under_load(new_engine: Callable[..., Engine]) -> None:
     engine = new_engine(4)
 
