@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import shutil
@@ -64,9 +65,30 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     settings = BrokerSettings(port=0, data_dir=tmp_path_factory.mktemp("kafka") / "data")
     info = streams.broker.start(settings)
     try:
+        asyncio.run(_wake_coordinator(info.bootstrap))
         yield info.bootstrap
     finally:
         streams.broker.stop(settings)
+
+
+async def _wake_coordinator(bootstrap: str) -> None:
+    """A fresh cluster has no group coordinator until it is first asked for one, and librdkafka's admin client doesn't
+    wait for it."""
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.errors import KafkaError
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    await admin.list_consumer_group_offsets("nobody")
+                    return
+                except KafkaError:
+                    await asyncio.sleep(0.2)
+    finally:
+        await admin.close()
 
 
 @pytest.fixture
