@@ -331,7 +331,7 @@ class _Batch:
             ts_ms=self._partition.watermark_ms,
             epoch=self._source.epoch,
             touch_id=origin.output_id(touch.offset, "touch"),
-            touch_type="add_to_cart" if touch.kind == touches.ADD_TO_CART else "view",
+            touch_type=touches.TOUCH_TYPES[touch.kind],
             item_id=touch.item_id,
             touched_ms=touch.touched_ms,
             horizon_ms=touches.HORIZON_MS,

@@ -59,7 +59,6 @@ class ScoreRole:
         failed: Callable[[BaseException], None],
     ) -> None:
         self._settings = settings
-        self._bootstrap = bootstrap
         self._metrics = metrics
         self._health = health
         self._clock = clock

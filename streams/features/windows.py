@@ -16,7 +16,6 @@ VIEW, CART, FAVORITE, PURCHASE, REFUND = range(len(KINDS))
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 SPANS_MS = (HOUR_MS, DAY_MS, 7 * DAY_MS, 30 * DAY_MS)
-SPAN_NAMES = ("1h", "24h", "7d", "30d")
 
 # (width of a bucket, number of buckets kept)
 _TIERS = ((5 * 60_000, 12), (HOUR_MS, 24), (DAY_MS, 30))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import insort
 from enum import Enum
+from typing import Literal
 
 import msgspec
 
@@ -18,7 +19,8 @@ MAX_PENDING = 64
 """Of one user; beyond it the oldest is cut without a label, and counted."""
 
 VIEW, ADD_TO_CART = 0, 1
-TOUCH_TYPES = ("view", "add_to_cart")
+TOUCH_TYPES: tuple[Literal["view", "add_to_cart"], ...] = ("view", "add_to_cart")
+"""What contracts call a touch of each kind."""
 
 
 class Touch(msgspec.Struct, array_like=True, gc=False):
